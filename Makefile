@@ -1,0 +1,292 @@
+# SPDX-License-Identifier: BSD-3-Clause
+#
+# make            programs, libraries and guest payloads, into build/
+# make help       the other targets, and the variables
+#
+# Sources are found by wildcard: a new file needs no change here.
+
+VERSION := 0.1.0
+SOVERSION := 0
+
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -c
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+JOBS ?= 1
+CLANG_FORMAT ?= clang-format-14
+CLANG_TIDY ?= clang-tidy-14
+
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-9s%s\n' $1 '$2')
+
+# Every compiler and sanitizer has a directory of its own, so that their objects never mix.
+comma := ,
+space := $(subst ,, )
+variant := $(filter-out gcc,$(notdir $(CC))) $(if $(SAN),san-$(subst $(comma),-,$(SAN)))
+variant := $(subst $(space),-,$(strip $(variant)))
+B := build$(if $(variant),/$(variant))
+
+# ---- what is built from what -------------------------------------------------------------------
+
+obj = $(patsubst %,$B/obj/%.o,$(basename $1))
+
+MAINS := $(wildcard core/fastpathd.c core/fastpathctl.c kvmfd/fastpath-vmm.c)
+CORE := $(call obj,$(filter-out $(MAINS),$(wildcard core/*.c)))
+KVMFD := $(call obj,$(filter-out $(MAINS),$(wildcard kvmfd/*.c)))
+DEVICES := $(call obj,$(wildcard devices/*.c))
+LOOP := $(patsubst %,$B/payload/loop.o,$(wildcard bench/guest/loop.[cS]))
+BENCH := $(call obj,$(wildcard bench/*.c)) $(LOOP)
+PAYLOADS := $(patsubst bench/guest/%,$B/payload/%.bin,$(basename $(wildcard bench/guest/*.[cS])))
+TEST_LIB := $(call obj,$(wildcard selftests/lib/*.c))
+TEST_MAINS := $(wildcard selftests/*.c)
+TEST_PROGRAMS := $(TEST_MAINS:%.c=$B/%)
+
+PROGRAMS := $(addprefix $B/,$(basename $(notdir $(MAINS)))) \
+	$(if $(wildcard bench/*.c),$B/fastpath-bench)
+LIBRARIES := $(if $(CORE),$B/libfastpath.a $B/libfastpath.so)
+MEMBERS := $(CORE) $(KVMFD) $(DEVICES) $(BENCH) $(TEST_LIB)
+OBJECTS := $(sort $(MEMBERS) $(call obj,$(MAINS) $(TEST_MAINS)))
+
+all: $(LIBRARIES) $(PROGRAMS) $(PAYLOADS) $B/fastpath.pc $B/fastpathd.json
+
+# ---- flags; CFLAGS and LDFLAGS are the user's and come last --------------------------------------
+
+WARNINGS := -Wall -Wextra -Werror -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition \
+	-Wshadow -Wpointer-arith -Wvla -Wundef -Wwrite-strings -Wformat=2
+CODEGEN := -O2 -g -pthread -fPIC -fvisibility=hidden -fstack-protector-strong
+LINK := -pthread -Wl,--as-needed -Wl,-z,relro,-z,now,-z,noexecstack
+
+ifneq ($(SAN),)
+SANITIZE := -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined
+else ifeq ($(filter -O0,$(CFLAGS)),)
+# glibc turns this into a warning without optimization; the sanitizers look closer by themselves.
+CODEGEN += -D_FORTIFY_SOURCE=2
+endif
+
+DEFINES := -D_GNU_SOURCE -DFASTPATH_VERSION='"$(VERSION)"'
+
+# -iquote: a header called memory.h or bus.h must never stand in for a system header.
+INC_core := -iquotecore
+INC_devices := -iquotecore
+INC_kvmfd := -iquotecore -iquotekvmfd
+INC_bench := -iquotecore -iquotekvmfd -iquotebench -iquotedevices
+# The harness' FIXTURE_SETUP() defines global functions and its TEST() takes more than it uses.
+INC_selftests := $(INC_bench) -iquoteselftests -iquoteselftests/lib -isystem build/kselftest \
+	-Wno-missing-prototypes -Wno-unused-parameter
+
+COMPILE = $(CC) -std=gnu17 $(DEFINES) $(WARNINGS) $(CODEGEN) $(SANITIZE) $(PKG_CFLAGS)
+LINKED = $(CC) $(CODEGEN) $(SANITIZE) $(LINK) $(LDFLAGS)
+
+# Guest code runs without a C library, in ring 3 of a machine that has nothing: no sanitizer, no
+# stack protector, no SSE, and none of the user's flags.
+GUEST := -std=gnu17 $(WARNINGS) -O2 -g -ffreestanding -fno-stack-protector -fno-pic -mcmodel=small \
+	-mno-red-zone -mgeneral-regs-only -fcf-protection=none -fno-asynchronous-unwind-tables \
+	-iquotebench
+GUEST_LINK := -static -nostdlib -fuse-ld=bfd -Wl,-T,bench/guest/payload.ld \
+	-Wl,--build-id=none -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments
+
+# ---- dependencies --------------------------------------------------------------------------------
+
+PKG := liburing json-c
+PKG_BENCH := libnl-3.0 libnl-genl-3.0
+
+# Included, so that make builds it first and starts over: pkg-config is asked only once the packages
+# are there, and only once.
+ifneq ($(filter-out help clean format deps-lint,$(or $(MAKECMDGOALS),all)),)
+include build/deps.mk
+
+# $(call stamp,FILE,VARIABLE): makes FILE newer than what was built with another value of VARIABLE.
+define stamp
+ifneq ($$(file <$1),$$(strip $$($2)))
+$$(file >$1,$$(strip $$($2)))
+endif
+$1: ; $$(shell mkdir -p $B)$$(file >$$@,$$(strip $$($2)))
+endef
+FLAGS_USED = $(COMPILE) $(INC_selftests) $(CFLAGS) / $(LINKED) $(PKG_LIBS) $(PKG_BENCH_LIBS) / \
+	$(GUEST) $(GUEST_LINK)
+PLACES = $(VERSION) $(PREFIX) $(LIBDIR)
+$(shell mkdir -p $B)
+$(eval $(call stamp,$B/.flags,FLAGS_USED))
+$(eval $(call stamp,$B/.members,MEMBERS))
+$(eval $(call stamp,$B/.places,PLACES))
+endif
+
+build/deps.mk: Makefile .ci/deps
+	$(Q).ci/deps build
+	$(Q)mkdir -p $(@D)
+	$(Q)cflags=$$(pkg-config --cflags $(PKG) $(PKG_BENCH)) && libs=$$(pkg-config --libs $(PKG)) && \
+	bench=$$(pkg-config --libs $(PKG_BENCH)) && \
+	printf 'PKG_CFLAGS := %s\nPKG_LIBS := %s\nPKG_BENCH_LIBS := %s\n' \
+		"$$cflags" "$$libs" "$$bench" >$@.$$$$ && mv $@.$$$$ $@
+
+build/.deps-%: .ci/deps
+	$(Q).ci/deps $*
+	$(Q)mkdir -p $(@D) && touch $@
+
+build/kselftest/kselftest_harness.h: | build/.deps-check
+	$(call say,EXTRACT,$(@D))
+	$(Q).ci/deps harness $(@D)
+
+# ---- compiling -----------------------------------------------------------------------------------
+
+$(OBJECTS) $(PAYLOADS): | $(if $(findstring clang,$(CC)),build/.deps-clang)
+$(call obj,$(TEST_MAINS)) $(TEST_LIB): | build/kselftest/kselftest_harness.h
+
+$B/obj/%.o: %.c $B/.flags
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(COMPILE) $(INC_$(firstword $(subst /, ,$<))) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+$B/obj/bench/guest/%.o: bench/guest/%.c $B/.flags
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(GUEST) -MMD -MP -c -o $@ $<
+
+$B/obj/bench/guest/%.o: bench/guest/%.S $B/.flags
+	$(call say,AS,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(GUEST) -MMD -MP -c -o $@ $<
+
+$B/payload/%.elf: $B/obj/bench/guest/%.o bench/guest/payload.ld
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(GUEST_LINK) -o $@ $<
+
+$B/payload/%.bin: $B/payload/%.elf
+	$(call say,OBJCOPY,$@)
+	$(Q)objcopy -O binary $< $@
+
+# NAME.bin as fp_payload_NAME_start to fp_payload_NAME_end
+$B/payload/%.o: $B/payload/%.bin
+	$(call say,EMBED,$@)
+	$(Q)printf '%s\n' '.section .rodata' '.balign 16' \
+		'.globl fp_payload_$*_start, fp_payload_$*_end' \
+		'fp_payload_$*_start: .incbin "$<"' 'fp_payload_$*_end: .byte 0' \
+		'.section .note.GNU-stack,"",@progbits' | $(CC) -c -x assembler -o $@ -
+
+.SECONDARY:
+.DELETE_ON_ERROR:
+-include $(OBJECTS:.o=.d) $(PAYLOADS:$B/payload/%.bin=$B/obj/bench/guest/%.d)
+
+# ---- linking -------------------------------------------------------------------------------------
+
+$B/libfastpath.a: $(CORE)
+$B/libkvmfd.a: $(KVMFD)
+$B/libbench.a: $(BENCH)
+$B/%.a: $B/.members
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $(filter %.o,$^)
+
+# The sanitizers' runtime is in the program, so only a plain build can insist on having all symbols.
+$B/libfastpath.so: $(CORE) $B/.members
+	$(call say,LD,$@)
+	$(Q)$(LINKED) -shared -Wl,-soname,$(@F).$(SOVERSION) $(if $(SAN),,-Wl,-z,defs) -o $@ \
+		$(filter %.o,$^) $(PKG_LIBS)
+	$(Q)ln -sf $(@F) $@.$(SOVERSION)
+
+$B/fastpathd: $B/obj/core/fastpathd.o $(DEVICES) $B/libfastpath.a
+$B/fastpathctl: $B/obj/core/fastpathctl.o $B/libfastpath.a
+$B/fastpath-vmm: $B/obj/kvmfd/fastpath-vmm.o $B/libkvmfd.a $B/libfastpath.a
+$B/fastpath-bench: $(BENCH) $B/libkvmfd.a $B/libfastpath.a
+$(TEST_PROGRAMS): $B/%: $B/obj/%.o $(TEST_LIB) $(DEVICES) $B/libbench.a $B/libkvmfd.a $B/libfastpath.a
+$B/fastpath-bench $(TEST_PROGRAMS): PKG_LIBS += $(PKG_BENCH_LIBS) -lm
+
+$(PROGRAMS) $(TEST_PROGRAMS): $B/.members
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(LINKED) -pie -o $@ $(filter %.o %.a,$^) $(PKG_LIBS)
+
+define PC
+prefix=$(PREFIX)
+libdir=$(LIBDIR)
+includedir=$${prefix}/include
+
+Name: fastpath
+Description: vfio-user devices reached by file descriptor
+Version: $(VERSION)
+Requires.private: $(PKG)
+Libs: -L$${libdir} -lfastpath
+Libs.private: -pthread
+Cflags: -I$${includedir}
+endef
+
+# The specification ("Backend Program Conventions") asks for such a file and leaves its schema open;
+# these are the mandatory members of the vhost-user one, on which those conventions are based.
+define BACKEND
+{
+	"description": "Fastpath vfio-user server",
+	"type": "pci",
+	"binary": "$(PREFIX)/bin/fastpathd"
+}
+endef
+
+$B/fastpath.pc: $B/.places
+	$(file >$@,$(PC))
+$B/fastpathd.json: $B/.places
+	$(file >$@,$(BACKEND))
+
+# ---- targets -------------------------------------------------------------------------------------
+
+TESTS ?= $(basename $(notdir $(TEST_MAINS) $(wildcard selftests/*.sh)))
+test_path = $(if $(wildcard selftests/$1.sh),selftests/$1.sh,$B/selftests/$1)
+TEST_PATHS := $(foreach test,$(TESTS),$(call test_path,$(test)))
+
+check: all $(filter $B/%,$(TEST_PATHS)) | build/.deps-check ## all selftests, or TESTS="NAME...", by prove
+	$(Q)FASTPATH_BUILD=$(abspath $B) SAN=$(SAN) \
+		prove $(if $V,-v) -j$(JOBS) -e .ci/tap $(TEST_PATHS)
+
+bench: all ## what each road costs on this host; BENCH_ARGS="..."
+	$(Q)$B/fastpath-bench $(BENCH_ARGS)
+
+SOURCES = $(shell find core kvmfd devices bench selftests -name '*.[ch]')
+TIDY = $(CLANG_TIDY) --quiet {} -- -std=gnu17 $(DEFINES) $(INC_selftests) $(PKG_CFLAGS)
+CPPCHECK = cppcheck --quiet -j$$(nproc) --std=c11 --enable=warning,performance,portability \
+	--inline-suppr --suppress='*:build/kselftest/*' --suppress=comparePointers \
+	--error-exitcode=1 -D_GNU_SOURCE \
+	-Icore -Ikvmfd -Ibench -Iselftests/lib -Ibuild/kselftest
+
+lint: build/.deps-lint build/kselftest/kselftest_harness.h ## clang-format, clang-tidy, cppcheck
+	$(call say,FORMAT,$(words $(SOURCES)) files)
+	$(Q)$(CLANG_FORMAT) --dry-run -Werror $(SOURCES)
+	$(call say,TIDY,$(words $(filter %.c,$(SOURCES))) files)
+	$(Q)printf '%s\n' $(filter %.c,$(SOURCES)) | xargs -P$$(nproc) -I{} $(TIDY) 2>&1 | \
+		sed '/^[0-9]* warnings\? generated/d'
+	$(call say,CPPCHECK,$(words $(filter %.c,$(SOURCES))) files)
+	$(Q)$(CPPCHECK) $(filter %.c,$(SOURCES))
+
+format: ## clang-format -i
+	$(Q)$(CLANG_FORMAT) -i $(SOURCES)
+
+deps: build/kselftest/kselftest_harness.h ## what a build and the selftests need (Debian 12)
+	$(Q).ci/deps build check $(if $(findstring clang,$(CC)),clang)
+
+deps-lint: ## what lint needs
+	$(Q).ci/deps lint
+
+DEST = $(DESTDIR)$(PREFIX)
+SHARED = $(DESTDIR)$(LIBDIR)/libfastpath.so
+
+install: all ## into PREFIX (/usr/local), below DESTDIR
+	install -D -t $(DEST)/bin $(PROGRAMS)
+	install -D -m 644 -t $(DEST)/include core/fastpath.h
+	install -D -m 644 -t $(DESTDIR)$(LIBDIR) $B/libfastpath.a
+	install -D $B/libfastpath.so $(SHARED).$(VERSION)
+	ln -sf libfastpath.so.$(VERSION) $(SHARED).$(SOVERSION)
+	ln -sf libfastpath.so.$(SOVERSION) $(SHARED)
+	install -D -m 644 -t $(DESTDIR)$(LIBDIR)/pkgconfig $B/fastpath.pc
+	install -D -m 644 -t $(DEST)/share/vfio-user $B/fastpathd.json
+	$(foreach man,$(wildcard docs/*.[157]),install -D -m 644 -t \
+		$(DEST)/share/man/man$(subst .,,$(suffix $(man))) $(man) &&) true
+
+clean: ## remove build/
+	rm -rf build
+
+help: ## this
+	@awk -F': .*## ' '/^[a-z-]+:.*## / { printf "make %-11s%s\n", $$1, $$2 }' Makefile
+	@echo 'CC=gcc|clang  SAN=address,undefined|thread  V=1  JOBS=N (tests at a time)  CFLAGS=  LDFLAGS='
+
+.PHONY: all check bench lint format deps deps-lint install clean help

@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "channel.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+
+/* A buffer that grew beyond this for a large message is given back after it. */
+#define KEEP_BYTES 65536u
+
+struct channel_stash {
+	struct channel_stash *next;
+	size_t len;
+	unsigned int nr_fds;
+	bool fds_lost;
+	int fds[RING_MAX_FDS];
+	uint8_t data[];
+};
+
+struct channel_fds {
+	struct channel_fds *next;
+	size_t start; /* in `out`; the message ends at `end` */
+	size_t end;
+	unsigned int nr;
+	int fds[];
+};
+
+static void close_all(int *fds, unsigned int *nr)
+{
+	for (unsigned int i = 0; i < *nr; i++)
+		if (fds[i] >= 0)
+			close(take_fd(&fds[i]));
+	*nr = 0;
+}
+
+static void gone(struct channel *channel, const char *why)
+{
+	channel_close(channel);
+	channel->ops->gone(channel, why);
+}
+
+static int reserve(uint8_t **buf, size_t *size, size_t wanted)
+{
+	size_t grown = *size ? *size : 512;
+	uint8_t *new;
+
+	if (wanted <= *size)
+		return 0;
+	while (grown < wanted)
+		grown *= 2;
+	new = realloc(*buf, grown);
+	if (!new)
+		return -ENOMEM;
+	*buf = new;
+	*size = grown;
+	return 0;
+}
+
+static void shrink(uint8_t **buf, size_t *size)
+{
+	if (*size <= KEEP_BYTES)
+		return;
+	free(take_ptr(*buf));
+	*size = 0;
+}
+
+/* ---- receiving ---- */
+
+int channel_take_fd(struct channel_msg *msg, unsigned int i)
+{
+	return i < msg->nr_fds ? take_fd(&msg->fds[i]) : -1;
+}
+
+static void deliver(struct channel *channel, const struct wire_header *hdr, const uint8_t *body)
+{
+	struct channel_msg msg = {
+		.hdr = *hdr,
+		.body = body,
+		.body_len = body ? hdr->msg_size - sizeof(*hdr) : 0,
+		.fds = channel->fds,
+		.nr_fds = channel->nr_fds,
+		.fds_lost = channel->fds_lost,
+		.too_long = !body,
+	};
+
+	channel->ops->message(channel, &msg);
+	close_all(channel->fds, &channel->nr_fds);
+	channel->fds_lost = false;
+}
+
+/* A message begins: -EPROTO when its end can't be told. */
+static int begin(struct channel *channel, const uint8_t *data, struct wire_header *hdr)
+{
+	const char *why;
+
+	memcpy(hdr, data, sizeof(*hdr));
+	why = wire_header_check(hdr);
+	if (!why)
+		return 0;
+	gone(channel, why);
+	return -EPROTO;
+}
+
+/* Completes the message in `in` with some of the bytes at `data`; returns how many it took. */
+static size_t assemble(struct channel *channel, const uint8_t *data, size_t len)
+{
+	struct wire_header hdr;
+	size_t wanted = sizeof(hdr);
+	size_t n;
+
+	if (channel->in_len >= sizeof(hdr)) {
+		memcpy(&hdr, channel->in, sizeof(hdr));
+		wanted = hdr.msg_size;
+	}
+	n = wanted - channel->in_len < len ? wanted - channel->in_len : len;
+	if (reserve(&channel->in, &channel->in_size, wanted)) {
+		gone(channel, "out of memory");
+		return len;
+	}
+	memcpy(channel->in + channel->in_len, data, n);
+	channel->in_len += n;
+	if (channel->in_len < wanted)
+		return n;
+	if (wanted == sizeof(hdr) && begin(channel, channel->in, &hdr))
+		return len;
+	if (hdr.msg_size > WIRE_MAX_MSG) {
+		channel->in_len = 0;
+		channel->skip = hdr.msg_size - sizeof(hdr);
+		deliver(channel, &hdr, NULL);
+	} else if (channel->in_len == hdr.msg_size) {
+		channel->in_len = 0;
+		deliver(channel, &hdr, channel->in + sizeof(hdr));
+		shrink(&channel->in, &channel->in_size);
+	}
+	return n;
+}
+
+/* Takes one step through the bytes at `data`; returns how many it took. */
+static size_t step(struct channel *channel, const uint8_t *data, size_t len)
+{
+	struct wire_header hdr;
+
+	if (channel->skip) {
+		size_t n = channel->skip < len ? channel->skip : len;
+
+		channel->skip -= n;
+		return n;
+	}
+	if (channel->in_len || len < sizeof(hdr))
+		return assemble(channel, data, len);
+	if (begin(channel, data, &hdr))
+		return len;
+	if (hdr.msg_size > WIRE_MAX_MSG || len < hdr.msg_size)
+		return assemble(channel, data, sizeof(hdr));
+	deliver(channel, &hdr, data + sizeof(hdr)); /* in place: the common case */
+	return hdr.msg_size;
+}
+
+/* Keeps what arrived for later, at `at` in the stash. */
+static void put_by(struct channel *channel, struct channel_stash **at,
+		   const struct ring_received *received, size_t done)
+{
+	struct channel_stash *stash = malloc(sizeof(*stash) + received->len - done);
+
+	if (!stash) {
+		gone(channel, "out of memory");
+		return;
+	}
+	*stash = (struct channel_stash){ .next = *at, .len = received->len - done };
+	if (!done) {
+		stash->nr_fds = received->nr_fds;
+		stash->fds_lost = received->fds_lost;
+		memcpy(stash->fds, received->fds, received->nr_fds * sizeof(int));
+	}
+	memcpy(stash->data, received->data + done, stash->len);
+	*at = stash;
+}
+
+/* Fds belong to the message that the first byte they came with is part of. */
+static void adopt_fds(struct channel *channel, const struct ring_received *received)
+{
+	channel->fds_lost |= received->fds_lost;
+	for (unsigned int i = 0; i < received->nr_fds; i++) {
+		if (channel->nr_fds < RING_MAX_FDS) {
+			channel->fds[channel->nr_fds++] = received->fds[i];
+		} else {
+			close(received->fds[i]);
+			channel->fds_lost = true;
+		}
+	}
+}
+
+static void take_in(struct channel *channel, const struct ring_received *received)
+{
+	size_t done = 0;
+
+	adopt_fds(channel, received);
+	while (done < received->len && channel->fd >= 0 && !channel->held)
+		done += step(channel, received->data + done, received->len - done);
+	if (done < received->len && channel->fd >= 0)
+		put_by(channel, &channel->stash, received, done);
+}
+
+static void on_receive(struct ring_op *op, int res, const struct ring_received *received)
+{
+	struct channel *channel =
+		(struct channel *)((char *)op - offsetof(struct channel, receive));
+	struct channel_stash **at = &channel->stash;
+
+	if (res > 0 && channel->held) {
+		while (*at)
+			at = &(*at)->next;
+		put_by(channel, at, received, 0);
+	} else if (res > 0) {
+		take_in(channel, received);
+	} else if (res == -ECANCELED) { /* as we asked for when we began to hold */
+		if (!channel->held)
+			ring_receive(channel->ring, &channel->receive, channel->fd);
+	} else if (channel->in_len || channel->skip) {
+		gone(channel, "the peer left in the middle of a message");
+	} else {
+		gone(channel, res ? strerror(-res) : NULL);
+	}
+}
+
+static void hold(struct channel *channel)
+{
+	channel->held = true;
+	ring_stop(&channel->receive);
+}
+
+static void go_on(struct channel *channel)
+{
+	channel->held = false;
+	while (channel->stash && channel->fd >= 0 && !channel->held) {
+		CLEANUP_FREE struct channel_stash *stash = channel->stash;
+		struct ring_received received = {
+			.data = stash->data,
+			.len = stash->len,
+			.fds = stash->fds,
+			.nr_fds = stash->nr_fds,
+			.fds_lost = stash->fds_lost,
+		};
+
+		channel->stash = stash->next;
+		take_in(channel, &received);
+	}
+	if (channel->fd >= 0 && !channel->held && !ring_op_busy(&channel->receive))
+		ring_receive(channel->ring, &channel->receive, channel->fd);
+}
+
+/* ---- sending ---- */
+
+static void flush(struct ring_hook *hook)
+{
+	struct channel *channel =
+		(struct channel *)((char *)hook - offsetof(struct channel, flush));
+	struct channel_fds *fds = channel->out_fds;
+	size_t end = channel->out_len;
+
+	if (channel->fd < 0 || !channel_unsent(channel) || ring_op_busy(&channel->send) ||
+	    ring_op_busy(&channel->writable))
+		return;
+	if (fds)
+		end = fds->start == channel->out_sent ? fds->end : fds->start;
+	channel->sending = end - channel->out_sent;
+	ring_send(channel->ring, &channel->send, channel->fd, channel->out + channel->out_sent,
+		  channel->sending, fds ? fds->fds : NULL,
+		  fds && fds->start == channel->out_sent ? fds->nr : 0);
+}
+
+static void on_writable(struct ring_op *op, int res, const struct ring_received *received)
+{
+	struct channel *channel =
+		(struct channel *)((char *)op - offsetof(struct channel, writable));
+
+	(void)received;
+	if (res < 0)
+		gone(channel, strerror(-res));
+	else
+		ring_before_submit(channel->ring, &channel->flush);
+}
+
+static void sent(struct channel *channel, size_t n)
+{
+	struct channel_fds *fds = channel->out_fds;
+
+	if (fds && n && fds->start == channel->out_sent) { /* they went with the first byte */
+		channel->out_fds = fds->next;
+		free(fds);
+	}
+	channel->out_sent += n;
+	if (!channel_unsent(channel)) {
+		channel->out_len = 0;
+		channel->out_sent = 0;
+		shrink(&channel->out, &channel->out_size);
+	}
+}
+
+static void on_sent(struct ring_op *op, int res, const struct ring_received *received)
+{
+	struct channel *channel = (struct channel *)((char *)op - offsetof(struct channel, send));
+
+	(void)received;
+	if (res < 0 && res != -EAGAIN) {
+		gone(channel, strerror(-res));
+		return;
+	}
+	if (res > 0)
+		sent(channel, (size_t)res);
+	if (channel->held && channel_unsent(channel) < CHANNEL_HIGH_WATER / 2)
+		go_on(channel);
+	if (channel->fd < 0 || !channel_unsent(channel))
+		return;
+	if (res == (int)channel->sending) /* it was fds, or new messages, that cut it short */
+		ring_before_submit(channel->ring, &channel->flush);
+	else
+		ring_writable(channel->ring, &channel->writable, channel->fd);
+}
+
+void *channel_begin(struct channel *channel, size_t body_max)
+{
+	size_t wanted = channel->out_len + sizeof(struct wire_header) + body_max;
+
+	if (channel->fd < 0)
+		return NULL;
+	/* The kernel reads `out` only within a turn's submission: until then it may move. */
+	if (reserve(&channel->out, &channel->out_size, wanted)) {
+		gone(channel, "out of memory");
+		return NULL;
+	}
+	return channel->out + channel->out_len + sizeof(struct wire_header);
+}
+
+static int attach_fds(struct channel *channel, size_t start, size_t end, const int *fds,
+		      unsigned int nr)
+{
+	struct channel_fds **at = &channel->out_fds;
+	struct channel_fds *new = malloc(sizeof(*new) + nr * sizeof(int));
+
+	if (!new)
+		return -ENOMEM;
+	*new = (struct channel_fds){ .start = start, .end = end, .nr = nr };
+	memcpy(new->fds, fds, nr * sizeof(int));
+	while (*at)
+		at = &(*at)->next;
+	*at = new;
+	return 0;
+}
+
+void channel_commit(struct channel *channel, const struct wire_header *hdr, size_t body_len,
+		    const int *fds, unsigned int nr_fds)
+{
+	struct wire_header whole = *hdr;
+	size_t start = channel->out_len;
+
+	if (channel->fd < 0)
+		return;
+	whole.msg_size = (uint32_t)(sizeof(whole) + body_len);
+	if (nr_fds && attach_fds(channel, start, start + whole.msg_size, fds, nr_fds)) {
+		gone(channel, "out of memory");
+		return;
+	}
+	memcpy(channel->out + start, &whole, sizeof(whole));
+	channel->out_len = start + whole.msg_size;
+	ring_before_submit(channel->ring, &channel->flush);
+	if (!channel->held && channel_unsent(channel) > CHANNEL_HIGH_WATER)
+		hold(channel);
+}
+
+/* ---- life ---- */
+
+void channel_open(struct channel *channel, struct ring *ring, int fd, const struct channel_ops *ops)
+{
+	*channel = (struct channel){
+		.ring = ring,
+		.ops = ops,
+		.fd = fd,
+		.receive.done = on_receive,
+		.send.done = on_sent,
+		.writable.done = on_writable,
+		.flush.run = flush,
+	};
+	ring_receive(ring, &channel->receive, fd);
+}
+
+void channel_close(struct channel *channel)
+{
+	if (channel->fd < 0)
+		return;
+	ring_cancel(&channel->receive);
+	ring_cancel(&channel->send);
+	ring_cancel(&channel->writable);
+	ring_hook_drop(&channel->flush);
+	ring_close_fd(channel->ring, take_fd(&channel->fd));
+	close_all(channel->fds, &channel->nr_fds);
+	while (channel->stash) {
+		struct channel_stash *stash = channel->stash;
+
+		channel->stash = stash->next;
+		close_all(stash->fds, &stash->nr_fds);
+		free(stash);
+	}
+	while (channel->out_fds) {
+		struct channel_fds *fds = channel->out_fds;
+
+		channel->out_fds = fds->next;
+		free(fds);
+	}
+	/* A message that is being looked at may lie in `in`; an answer being written, in `out`. */
+	channel->out_len = 0;
+	channel->out_sent = 0;
+}
+
+void channel_free(struct channel *channel)
+{
+	channel_close(channel);
+	free(take_ptr(channel->in));
+	free(take_ptr(channel->out));
+}

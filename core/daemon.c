@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * daemon: fp_main(), a server's command line. fastpathd is this and the devices it is linked with;
+ * so is any program that somebody writes around a device of their own.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "cleanup.h"
+#include "fastpath.h"
+#include "log.h"
+#include "server.h"
+
+#ifndef FASTPATH_VERSION
+#define FASTPATH_VERSION "unversioned"
+#endif
+
+#define MAX_KEYS 32
+
+/* A --device as given. */
+struct wanted {
+	char *text; /* what `device` points into */
+	struct keyval pairs[MAX_KEYS];
+	struct server_device device;
+};
+
+struct options {
+	struct wanted *wanted;
+	size_t nr_wanted;
+	const char *socket_path;
+	int fd; /* -1: not given */
+	struct ring_wait wait;
+};
+
+enum {
+	OPT_DEVICE = 256,
+	OPT_SOCKET_PATH,
+	OPT_FD,
+	OPT_WAIT,
+	OPT_LOG_LEVEL,
+	OPT_HELP,
+	OPT_VERSION
+};
+
+static const struct option long_options[] = {
+	{ "device", required_argument, NULL, OPT_DEVICE },
+	{ "socket-path", required_argument, NULL, OPT_SOCKET_PATH },
+	{ "fd", required_argument, NULL, OPT_FD },
+	{ "wait", required_argument, NULL, OPT_WAIT },
+	{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
+	{ "help", no_argument, NULL, OPT_HELP },
+	{ "version", no_argument, NULL, OPT_VERSION },
+	{ 0 },
+};
+
+/* Keys that every device has, taken by the server. */
+static const struct fp_key common_keys[] = {
+	{ .name = "socket",
+	  .help = "PATH to listen at; needed unless --socket-path or --fd is given" },
+	{ .name = "io-fds-layout", .help = "deployed (48-byte entries, the default) or spec (40)" },
+	{ 0 },
+};
+
+static void print_keys(FILE *to, const struct fp_key *keys)
+{
+	for (; keys && keys->name; keys++)
+		fprintf(to, "      %-16s %s\n", keys->name, keys->help);
+}
+
+static void print_devices(FILE *to)
+{
+	const struct fp_class *class_;
+
+	for (size_t i = 0; (class_ = device_class_at(i)); i++) {
+		fprintf(to, "  %-10s %s\n", class_->name, class_->summary);
+		print_keys(to, class_->keys);
+	}
+}
+
+static void usage(FILE *to, const char *program)
+{
+	fprintf(to,
+		"Usage: %s --device NAME[,key=value...] [--device ...] [options]\n"
+		"Serves vfio-user devices, each at a UNIX socket, until SIGTERM.\n\n"
+		"  --device NAME[,key=value...]  a device; repeatable\n"
+		"  --socket-path=PATH            where the one device listens\n"
+		"  --fd=N                        the one device's client is connected on fd N\n"
+		"  --wait=POLICY                 how to wait for work: block (the default), or\n"
+		"                                spin=MICROSECONDS to look for it before sleeping\n"
+		"  --log-level=LEVEL             error, warn (the default), info or debug\n"
+		"  --help, --version\n\n"
+		"Devices and their keys:\n",
+		program);
+	print_devices(to);
+	fprintf(to, "  every device\n");
+	print_keys(to, common_keys);
+}
+
+static int parse_layout(const char *text, enum session_io_fds *layout)
+{
+	*layout = text && !strcmp(text, "spec") ? SESSION_IO_FDS_SPEC : SESSION_IO_FDS_DEPLOYED;
+	if (!text || *layout == SESSION_IO_FDS_SPEC || !strcmp(text, "deployed"))
+		return 0;
+	log_error("--device: io-fds-layout=%s: wants deployed or spec", text);
+	return -EINVAL;
+}
+
+static bool is_common(const char *key)
+{
+	for (const struct fp_key *common = common_keys; common->name; common++)
+		if (!strcmp(common->name, key))
+			return true;
+	return false;
+}
+
+/* Leaves the device's own keys in its options; a key that neither has is refused here. */
+static int sort_keys(struct wanted *wanted, size_t nr)
+{
+	struct server_device *device = &wanted->device;
+	size_t own = 0;
+
+	for (size_t i = 0; i < nr; i++) {
+		if (is_common(wanted->pairs[i].key))
+			continue;
+		if (!device_key(device->class_, wanted->pairs[i].key)) {
+			log_error("--device %s: no key '%s'; it has:", device->class_->name,
+				  wanted->pairs[i].key);
+			print_keys(stderr, device->class_->keys);
+			print_keys(stderr, common_keys);
+			return -EINVAL;
+		}
+		wanted->pairs[own++] = wanted->pairs[i];
+	}
+	device->nr_options = own;
+	return 0;
+}
+
+static int parse_device(struct wanted *wanted, const char *text)
+{
+	struct server_device *device = &wanted->device;
+	const char *name;
+	int nr;
+
+	wanted->text = strdup(text);
+	if (!wanted->text)
+		return -ENOMEM;
+	nr = keyval_split(wanted->text, &name, wanted->pairs, MAX_KEYS);
+	if (nr < 0) {
+		log_error("--device %s: wants NAME[,key=value...], %d keys at most", text,
+			  MAX_KEYS);
+		return nr;
+	}
+	device->class_ = device_class(name);
+	if (!device->class_) {
+		log_error("--device %s: no device '%s'; there are:", text, name);
+		print_devices(stderr);
+		return -EINVAL;
+	}
+	device->socket = keyval_get(wanted->pairs, (size_t)nr, "socket");
+	device->fd = -1;
+	if (parse_layout(keyval_get(wanted->pairs, (size_t)nr, "io-fds-layout"), &device->io_fds))
+		return -EINVAL;
+	return sort_keys(wanted, (size_t)nr);
+}
+
+static int add_device(struct options *options, const char *text)
+{
+	struct wanted *grown =
+		reallocarray(options->wanted, options->nr_wanted + 1, sizeof(*grown));
+	int ret;
+
+	if (!grown)
+		return -ENOMEM;
+	options->wanted = grown;
+	grown[options->nr_wanted] = (struct wanted){ 0 };
+	ret = parse_device(&grown[options->nr_wanted++], text);
+	return ret;
+}
+
+static int parse_fd(const char *text, int *fd)
+{
+	int type;
+	socklen_t len = sizeof(type);
+	char *end;
+	long n = strtol(text, &end, 10);
+
+	if (end == text || *end || n < 0 || n > 1 << 20) {
+		log_error("--fd=%s: wants a number", text);
+		return -EINVAL;
+	}
+	if (getsockopt((int)n, SOL_SOCKET, SO_TYPE, &type, &len) || type != SOCK_STREAM) {
+		log_error("--fd=%s: it is not a connected stream socket", text);
+		return -EINVAL;
+	}
+	*fd = (int)n;
+	return 0;
+}
+
+static int parse_one(struct options *options, int opt, const char *program)
+{
+	enum log_level level;
+
+	switch (opt) {
+	case OPT_DEVICE:
+		return add_device(options, optarg);
+	case OPT_SOCKET_PATH:
+		options->socket_path = optarg;
+		return 0;
+	case OPT_FD:
+		return parse_fd(optarg, &options->fd);
+	case OPT_WAIT:
+		if (!ring_wait_parse(optarg, &options->wait))
+			return 0;
+		log_error("--wait=%s: wants block or spin=MICROSECONDS, 1,000,000 at most", optarg);
+		return -EINVAL;
+	case OPT_LOG_LEVEL:
+		if (log_level_parse(optarg, &level)) {
+			log_error("--log-level=%s: wants error, warn, info or debug", optarg);
+			return -EINVAL;
+		}
+		log_set_level(level);
+		return 0;
+	case OPT_HELP:
+		usage(stdout, program);
+		return 1;
+	case OPT_VERSION:
+		printf("%s (fastpath %s)\n", program, FASTPATH_VERSION);
+		return 1;
+	default: /* getopt has said which option it does not know */
+		fprintf(stderr, "Try '%s --help'.\n", program);
+		return -EINVAL;
+	}
+}
+
+/* --socket-path and --fd stand for one device's socket=. */
+static int place(struct options *options)
+{
+	struct server_device *only = options->nr_wanted ? &options->wanted[0].device : NULL;
+	bool by_option = options->socket_path || options->fd >= 0;
+
+	if (!only) {
+		log_error("no --device given; there are:");
+		print_devices(stderr);
+		return -EINVAL;
+	}
+	if (by_option && (options->nr_wanted > 1 || only->socket ||
+			  (options->socket_path && options->fd >= 0))) {
+		log_error(
+			"--socket-path and --fd are for one device without socket=, and not both");
+		return -EINVAL;
+	}
+	if (by_option) {
+		only->socket = options->socket_path;
+		only->fd = options->fd;
+		return 0;
+	}
+	for (size_t i = 0; i < options->nr_wanted; i++)
+		if (!options->wanted[i].device.socket) {
+			log_error("--device %s: no socket=PATH",
+				  options->wanted[i].device.class_->name);
+			return -EINVAL;
+		}
+	return 0;
+}
+
+/* 0; 1 when there is nothing left to do; -errno. */
+static int parse(struct options *options, int argc, char **argv, const char *program)
+{
+	int ret = 0;
+	int opt;
+
+	while (!ret && (opt = getopt_long(argc, argv, "", long_options, NULL)) != -1)
+		ret = parse_one(options, opt, program);
+	if (!ret && optind < argc) {
+		log_error("'%s': not an option; try --help", argv[optind]);
+		ret = -EINVAL;
+	}
+	return ret ? ret : place(options);
+}
+
+static int serve(const struct options *options)
+{
+	struct server *server;
+	int ret = server_open(options->wait, &server);
+
+	if (ret)
+		return ret;
+	for (size_t i = 0; i < options->nr_wanted && !ret; i++) {
+		struct server_device device = options->wanted[i].device;
+
+		device.options = options->wanted[i].pairs;
+		ret = server_add(server, &device);
+	}
+	if (!ret)
+		ret = server_run(server);
+	server_close(server);
+	return ret;
+}
+
+int fp_main(int argc, char **argv)
+{
+	const char *program = argc ? basename(argv[0]) : "fastpathd";
+	struct options options = { .fd = -1 };
+	int ret;
+
+	log_set_name(program);
+	ret = parse(&options, argc, argv, program);
+	if (!ret)
+		ret = serve(&options);
+	for (size_t i = 0; i < options.nr_wanted; i++)
+		free(options.wanted[i].text);
+	free(options.wanted);
+	return ret < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "device.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "cleanup.h"
+#include "log.h"
+#include "region.h"
+
+/* ---- classes ---- */
+
+#define MAX_CLASSES 64
+
+static const struct fp_class *classes[MAX_CLASSES];
+static size_t nr_classes;
+
+void fp_register(const struct fp_class *class_)
+{
+	if (nr_classes < MAX_CLASSES)
+		classes[nr_classes++] = class_;
+	else
+		log_error("device class %s: more than %d classes", class_->name, MAX_CLASSES);
+}
+
+const struct fp_class *device_class_at(size_t i)
+{
+	return i < nr_classes ? classes[i] : NULL;
+}
+
+const struct fp_class *device_class(const char *name)
+{
+	for (size_t i = 0; i < nr_classes; i++)
+		if (!strcmp(classes[i]->name, name))
+			return classes[i];
+	return NULL;
+}
+
+/* ---- keys ---- */
+
+const struct fp_key *device_key(const struct fp_class *class_, const char *name)
+{
+	for (const struct fp_key *key = class_->keys; key && key->name; key++)
+		if (!strcmp(key->name, name))
+			return key;
+	return NULL;
+}
+
+static int set_string(struct fp_device *dev, void *at, const char *value)
+{
+	char **strings = reallocarray(dev->strings, dev->nr_strings + 1, sizeof(*strings));
+	char *copy = strdup(value);
+
+	if (strings)
+		dev->strings = strings;
+	if (!strings || !copy) {
+		free(copy);
+		return -ENOMEM;
+	}
+	dev->strings[dev->nr_strings++] = copy;
+	*(const char **)at = copy;
+	return 0;
+}
+
+static int set_u64(void *at, const char *value)
+{
+	char *end;
+
+	errno = 0;
+	*(uint64_t *)at = strtoull(value, &end, 0);
+	return errno || end == value || *end || *value == '-' ? -EINVAL : 0;
+}
+
+static int set_bool(void *at, const char *value)
+{
+	bool on = !strcmp(value, "on");
+
+	*(bool *)at = on;
+	return on || !strcmp(value, "off") ? 0 : -EINVAL;
+}
+
+static int set_option(struct fp_device *dev, const struct keyval *option)
+{
+	static const char *const wants[] = {
+		[FP_KEY_U64] = "a number",
+		[FP_KEY_BOOL] = "on or off",
+		[FP_KEY_STRING] = "text",
+	};
+	const struct fp_key *key = device_key(dev->class_, option->key);
+	uint8_t *at;
+	int ret = -EINVAL;
+
+	if (!key) {
+		log_error("--device %s: it has no key '%s'", dev->class_->name, option->key);
+		return -EINVAL;
+	}
+	at = (uint8_t *)dev->state + key->offset;
+	switch (key->type) {
+	case FP_KEY_U64:
+		ret = set_u64(at, option->value);
+		break;
+	case FP_KEY_BOOL:
+		ret = set_bool(at, option->value);
+		break;
+	case FP_KEY_STRING:
+		ret = set_string(dev, at, option->value);
+		break;
+	}
+	if (ret)
+		log_error("--device %s: %s=%s: wants %s", dev->class_->name, option->key,
+			  option->value, wants[key->type]);
+	return ret;
+}
+
+/* ---- what the core keeps for every device ---- */
+
+static int config_access(struct fp_device *dev, struct fp_access *access)
+{
+	pci_access(&dev->pci, access);
+	return 0;
+}
+
+/* The client keeps the table that counts, and traps it; this is for those that read it back. */
+static int msix_access(struct fp_device *dev, struct fp_access *access)
+{
+	fp_access_memory(access, 0, dev->msix_memory, PCI_MSIX_BAR_BYTES);
+	return 0;
+}
+
+static int init_msix(struct fp_device *dev)
+{
+	const struct fp_class *class_ = dev->class_;
+	struct fp_region *region;
+
+	if (!class_->irqs[FP_MSIX])
+		return 0;
+	region = &dev->regions[class_->pci.msix_bar];
+	if (class_->irqs[FP_MSIX] > PCI_MSIX_MAX || class_->pci.msix_bar > FP_BAR5 ||
+	    region->size) {
+		log_error("device class %s: MSI-X needs a BAR of its own and takes %d vectors",
+			  class_->name, PCI_MSIX_MAX);
+		return -EINVAL;
+	}
+	dev->msix_memory = calloc(1, PCI_MSIX_BAR_BYTES);
+	if (!dev->msix_memory)
+		return -ENOMEM;
+	*region = (struct fp_region){ .size = PCI_MSIX_BAR_BYTES, .access = msix_access };
+	return 0;
+}
+
+static int init_regions(struct fp_device *dev)
+{
+	int ret;
+
+	for (unsigned int i = 0; i < FP_NR_REGIONS; i++) {
+		const char *why = region_check(i, &dev->class_->regions[i]);
+
+		if (why) {
+			log_error("device class %s: region %u: %s", dev->class_->name, i, why);
+			return -EINVAL;
+		}
+		dev->regions[i] = dev->class_->regions[i];
+	}
+	ret = init_msix(dev);
+	if (ret)
+		return ret;
+	pci_init(&dev->pci, dev->class_, dev->regions);
+	dev->regions[FP_CONFIG] =
+		(struct fp_region){ .size = PCI_CONFIG_BYTES, .access = config_access };
+	for (unsigned int i = 0; i < FP_NR_IRQS && !ret; i++)
+		ret = irq_open(&dev->irqs[i], dev->ring, i, dev->class_->irqs[i]);
+	return ret;
+}
+
+/* ---- life ---- */
+
+static int init(struct fp_device *dev, const struct keyval *options, size_t nr_options)
+{
+	int ret;
+
+	dev->state = calloc(1, dev->class_->state_bytes ? dev->class_->state_bytes : 1);
+	if (!dev->state)
+		return -ENOMEM;
+	for (size_t i = 0; i < nr_options; i++) {
+		ret = set_option(dev, &options[i]);
+		if (ret)
+			return ret;
+	}
+	ret = init_regions(dev);
+	if (!ret && dev->class_->open)
+		ret = dev->class_->open(dev);
+	return ret;
+}
+
+static void dispose(struct fp_device *dev)
+{
+	for (unsigned int i = 0; i < FP_NR_IRQS; i++)
+		irq_close(&dev->irqs[i]);
+	for (size_t i = 0; i < dev->nr_strings; i++)
+		free(dev->strings[i]);
+	free(dev->strings);
+	free(dev->msix_memory);
+	free(dev->state);
+	free(dev);
+}
+
+int device_open(const struct fp_class *class_, const char *name, struct ring *ring,
+		const struct keyval *options, size_t nr_options, struct fp_device **out)
+{
+	struct fp_device *dev = calloc(1, sizeof(*dev));
+	int ret;
+
+	if (!dev)
+		return -ENOMEM;
+	dev->class_ = class_;
+	dev->name = name;
+	dev->ring = ring;
+	ret = init(dev, options, nr_options);
+	if (ret)
+		dispose(dev);
+	else
+		*out = dev;
+	return ret;
+}
+
+void device_detach(struct fp_device *dev)
+{
+	iofd_withdraw(dev);
+	dma_unmap_all(&dev->dma);
+	for (unsigned int i = 0; i < FP_NR_IRQS; i++)
+		irq_forget(&dev->irqs[i]);
+}
+
+void device_reset(struct fp_device *dev)
+{
+	pci_reset(&dev->pci);
+	if (dev->msix_memory)
+		memset(dev->msix_memory, 0, PCI_MSIX_BAR_BYTES);
+	if (dev->class_->reset)
+		dev->class_->reset(dev);
+}
+
+void device_close(struct fp_device *dev)
+{
+	if (!dev)
+		return;
+	device_detach(dev);
+	if (dev->class_->close)
+		dev->class_->close(dev);
+	dispose(dev);
+}
+
+/* ---- fastpath.h ---- */
+
+void *fp_state(struct fp_device *dev)
+{
+	return dev->state;
+}
+
+void fp_error(struct fp_device *dev, const char *fmt, ...)
+{
+	char text[512];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	log_error("%s: %s", dev->name, text);
+}
+
+void *fp_dma(struct fp_device *dev, uint64_t iova, size_t len, bool write)
+{
+	return dma_ptr(&dev->dma, iova, len, write);
+}
+
+int fp_irq_trigger(struct fp_device *dev, enum fp_irq_index index, uint32_t number)
+{
+	return (unsigned int)index < FP_NR_IRQS ? irq_trigger(&dev->irqs[index], number) : -EINVAL;
+}

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "dma.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+
+struct dma_window {
+	uint64_t address;
+	uint64_t size;
+	uint64_t offset;
+	uint32_t flags;
+	uint8_t *base;	  /* of the mapping, page-aligned; NULL: not mapped */
+	size_t base_skip; /* from there to the window's first byte */
+};
+
+/* The first window that ends behind `address`. */
+static size_t find(const struct dma *dma, uint64_t address)
+{
+	size_t low = 0;
+	size_t high = dma->nr;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+		const struct dma_window *window = &dma->windows[mid];
+
+		if (address - window->address < window->size || address < window->address)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return low;
+}
+
+static int check(const struct wire_dma_map *map, int fd, const char **field)
+{
+	*field = "size";
+	if (!map->size || map->size > SIZE_MAX / 2)
+		return -EINVAL;
+	*field = "address";
+	if (map->address + (map->size - 1) < map->address)
+		return -EINVAL;
+	*field = "flags";
+	if (map->flags & ~(uint32_t)WIRE_DMA_MAP_FLAGS)
+		return -EINVAL;
+	if (fd < 0 && map->flags & (WIRE_DMA_BY_MMAP | WIRE_DMA_BY_FILE_IO))
+		return -EINVAL;
+	*field = "offset";
+	if (map->offset > INT64_MAX || map->size > INT64_MAX - map->offset)
+		return -EINVAL;
+	return 0;
+}
+
+/* Memory behind the end of its file would be a SIGBUS. */
+static int check_file(const struct wire_dma_map *map, int fd, const char **field)
+{
+	struct stat st;
+
+	if (fstat(fd, &st))
+		return -errno;
+	*field = "offset + size beyond the file";
+	if (S_ISREG(st.st_mode) && map->offset + map->size > (uint64_t)st.st_size)
+		return -EINVAL;
+	return 0;
+}
+
+static int map_file(struct dma_window *window, int fd)
+{
+	size_t skip = window->offset % (uint64_t)sysconf(_SC_PAGESIZE);
+	int prot = (window->flags & WIRE_DMA_READABLE ? PROT_READ : 0) |
+		   (window->flags & WIRE_DMA_WRITEABLE ? PROT_WRITE : 0);
+	void *base = mmap(NULL, window->size + skip, prot, MAP_SHARED, fd,
+			  (off_t)(window->offset - skip));
+
+	if (base == MAP_FAILED)
+		return -errno;
+	window->base = base;
+	window->base_skip = skip;
+	return 0;
+}
+
+static void drop(struct dma_window *window)
+{
+	if (window->base)
+		munmap(window->base, window->size + window->base_skip);
+}
+
+static int insert(struct dma *dma, size_t at, const struct dma_window *window)
+{
+	if (dma->nr == dma->room) {
+		size_t room = dma->room ? 2 * dma->room : 16;
+		struct dma_window *grown = reallocarray(dma->windows, room, sizeof(*grown));
+
+		if (!grown)
+			return -ENOMEM;
+		dma->windows = grown;
+		dma->room = room;
+	}
+	memmove(&dma->windows[at + 1], &dma->windows[at], (dma->nr - at) * sizeof(*window));
+	dma->windows[at] = *window;
+	dma->nr++;
+	return 0;
+}
+
+int dma_map(struct dma *dma, const struct wire_dma_map *map, int fd, const char **field)
+{
+	CLEANUP_CLOSE int owned = fd;
+	size_t at = find(dma, map->address);
+	struct dma_window window = {
+		.address = map->address,
+		.size = map->size,
+		.offset = map->offset,
+		.flags = map->flags,
+	};
+	int ret = check(map, fd, field);
+
+	if (ret)
+		return ret;
+	*field = "address";
+	if (at < dma->nr && dma->windows[at].address <= map->address + (map->size - 1)) {
+		const struct dma_window *live = &dma->windows[at];
+
+		return live->address == map->address && live->size == map->size &&
+				       live->offset == map->offset ?
+			       0 :
+			       -EEXIST;
+	}
+	if (dma->nr >= WIRE_DEFAULT_MAX_DMA_MAPS)
+		return -ENOSPC;
+	/* By file I/O, or by messages: nothing to map. */
+	if (fd >= 0 && !(map->flags & WIRE_DMA_BY_FILE_IO)) {
+		ret = check_file(map, fd, field);
+		if (!ret)
+			ret = map_file(&window, fd);
+		if (ret)
+			return ret;
+	}
+	ret = insert(dma, at, &window);
+	if (ret)
+		drop(&window);
+	return ret;
+}
+
+int dma_unmap(struct dma *dma, const struct wire_dma_unmap *unmap, const char **field)
+{
+	size_t at = find(dma, unmap->address);
+	struct dma_window *window = &dma->windows[at];
+
+	*field = "flags";
+	if (unmap->flags & ~(uint32_t)WIRE_DMA_UNMAP_ALL)
+		return -EINVAL;
+	*field = "address";
+	if (unmap->flags & WIRE_DMA_UNMAP_ALL) {
+		if (unmap->address || unmap->size)
+			return -EINVAL;
+		dma_unmap_all(dma);
+		return 0;
+	}
+	if (at == dma->nr || window->address != unmap->address || window->size != unmap->size)
+		return -ENOENT;
+	drop(window);
+	memmove(window, window + 1, (dma->nr - at - 1) * sizeof(*window));
+	dma->nr--;
+	return 0;
+}
+
+void dma_unmap_all(struct dma *dma)
+{
+	for (size_t i = 0; i < dma->nr; i++)
+		drop(&dma->windows[i]);
+	free(take_ptr(dma->windows));
+	*dma = (struct dma){ 0 };
+}
+
+void *dma_ptr(const struct dma *dma, uint64_t iova, size_t len, bool write)
+{
+	size_t at = find(dma, iova);
+	const struct dma_window *window = dma->windows + at;
+	uint32_t needed = write ? WIRE_DMA_WRITEABLE : WIRE_DMA_READABLE;
+
+	if (at == dma->nr || iova < window->address ||
+	    !wire_within(iova - window->address, len, window->size) || !(window->flags & needed) ||
+	    !window->base)
+		return NULL;
+	return window->base + window->base_skip + (iova - window->address);
+}

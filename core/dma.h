@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * dma: the guest memory that a client has opened to its device, by DMA_MAP windows.
+ */
+#ifndef FASTPATH_DMA_H
+#define FASTPATH_DMA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "wire.h"
+
+struct dma_window;
+
+struct dma {
+	struct dma_window *windows; /* by address, disjoint */
+	size_t nr;
+	size_t room;
+};
+
+/*
+ * Adds the window that a DMA_MAP describes. Takes `fd` (-1: none), also on failure.
+ *   -EINVAL  size 0, an address or offset that wraps, unknown flags, by mmap or file I/O without
+ *            an fd, an fd that is shorter than the window; *field names what is wrong
+ *   -EEXIST  it overlaps a live one; but the same one again, with the same offset, is fine
+ *   -ENOSPC  WIRE_DEFAULT_MAX_DMA_MAPS windows are live
+ *   another -errno of mmap()
+ */
+int dma_map(struct dma *dma, const struct wire_dma_map *map, int fd, const char **field);
+
+/* Removes exactly that window, or all: -ENOENT when there is none such, -EINVAL for bad flags. */
+int dma_unmap(struct dma *dma, const struct wire_dma_unmap *unmap, const char **field);
+
+void dma_unmap_all(struct dma *dma);
+
+/* [iova, iova + len) in this process; NULL when no one window holds it, or it can't be mapped so. */
+void *dma_ptr(const struct dma *dma, uint64_t iova, size_t len, bool write);
+
+#endif

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * fastpath: write a vfio-user device in one file.
+ *
+ * A device declares its regions, each with one access handler, and says which stores are
+ * *doorbells*: writes of which only matters that they happened. It never learns by which road an
+ * access came. A client that can has doorbells rung by KVM itself, through ioeventfds that the core
+ * hands out; any other sends messages; the same handler runs.
+ *
+ *	struct hello { uint64_t kicks; };
+ *
+ *	static int hello_access(struct fp_device *dev, struct fp_access *access)
+ *	{
+ *		struct hello *hello = fp_state(dev);
+ *
+ *		if (access->doorbell)
+ *			hello->kicks += access->times;
+ *		else if (!access->write)
+ *			fp_access_answer(access, hello->kicks);
+ *		return 0;
+ *	}
+ *
+ *	static const struct fp_doorbell hello_doorbells[] = { { .offset = 0x10 } };
+ *
+ *	FP_DEVICE(hello) = {
+ *		.name = "hello",
+ *		.summary = "counts kicks",
+ *		.state_bytes = sizeof(struct hello),
+ *		.pci = { .vendor = 0x1b36, .device = 0x0005 },
+ *		.regions[FP_BAR0] = {
+ *			.size = 4096,
+ *			.access = hello_access,
+ *			.doorbells = hello_doorbells,
+ *			.nr_doorbells = 1,
+ *		},
+ *	};
+ *
+ * Everything of one device happens on one thread: handlers take no locks, and must not block.
+ */
+#ifndef FASTPATH_H
+#define FASTPATH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define FP_PUBLIC __attribute__((visibility("default")))
+
+/* The regions and interrupts of a PCI device, by their VFIO numbers. */
+enum fp_region_index {
+	FP_BAR0,
+	FP_BAR1,
+	FP_BAR2,
+	FP_BAR3,
+	FP_BAR4,
+	FP_BAR5,
+	FP_ROM,
+	FP_CONFIG, /* kept by the core */
+	FP_VGA,
+	FP_NR_REGIONS
+};
+
+enum fp_irq_index {
+	FP_INTX,
+	FP_MSI,
+	FP_MSIX,
+	FP_ERR,
+	FP_REQ,
+	FP_NR_IRQS
+};
+
+struct fp_device;
+
+/* Stores that ring. Doorbells of one region don't overlap, except by their values. */
+struct fp_doorbell {
+	uint64_t offset; /* bytes, from the region's start */
+	uint32_t width;	 /* of the store: 1, 2, 4 or 8 bytes; 0: any */
+	bool match;	 /* only a store of `value` rings; needs a width */
+	uint64_t value;
+};
+
+/*
+ * One access, or at a doorbell any number of equal ones. The fields of a doorbell's call are the
+ * same by every road: its own offset, width and value.
+ */
+struct fp_access {
+	uint64_t offset; /* first byte, from the region's start; it lies within the region */
+	uint32_t size;	 /* bytes: 1 to 1 MiB; at a doorbell its width, 0 to 8 */
+	bool write;
+	void *data; /* `size` bytes in the guest's order: what was written, or where to answer */
+	const struct fp_doorbell *doorbell; /* the one that rang, or NULL */
+	uint64_t times;			    /* how often: 1 unless at a doorbell */
+};
+
+/*
+ * Handles one access. 0, or -errno for one that breaks the protocol: some clients can't cope with
+ * that, so that a register that is not there had better read as zeros or ones. An answer not given is zeros.
+ */
+typedef int fp_access_fn(struct fp_device *dev, struct fp_access *access);
+
+enum {
+	FP_REGION_IO = 1 << 0, /* a BAR in I/O space */
+	FP_REGION_READ_ONLY = 1 << 1,
+};
+
+struct fp_region {
+	uint64_t size; /* bytes; a BAR's is a power of two; 0: not there */
+	uint32_t flags;
+	fp_access_fn *access;
+	const struct fp_doorbell *doorbells;
+	size_t nr_doorbells;
+};
+
+struct fp_pci {
+	uint16_t vendor, device;
+	uint16_t subsystem_vendor, subsystem;
+	uint32_t class_code; /* 24 bits: class, subclass, interface */
+	uint8_t revision;
+	uint8_t msix_bar; /* holds the MSI-X table and PBA when irqs[FP_MSIX] is not 0; kept by the core */
+};
+
+/* A key of --device NAME,key=value, stored into the state before open(). */
+enum fp_key_type {
+	FP_KEY_U64,    /* uint64_t; decimal, 0x or 0 */
+	FP_KEY_BOOL,   /* bool; on or off */
+	FP_KEY_STRING, /* const char *, lives as long as the device */
+};
+
+struct fp_key {
+	const char *name;
+	enum fp_key_type type;
+	size_t offset; /* in the state: offsetof() */
+	const char *help;
+};
+
+/* A kind of device. */
+struct fp_class {
+	const char *name;
+	const char *summary;
+	size_t state_bytes;	   /* of fp_state(), zeroed */
+	const struct fp_key *keys; /* ends with an entry without a name; may be NULL */
+	struct fp_pci pci;
+	struct fp_region regions[FP_NR_REGIONS];
+	uint32_t irqs[FP_NR_IRQS]; /* how many of each kind */
+
+	/* All optional. open(): 0 or -errno, having said why with fp_error(). */
+	int (*open)(struct fp_device *dev);
+	void (*reset)(struct fp_device *dev);
+	void (*close)(struct fp_device *dev);
+};
+
+/* Defines a class and registers it when the program or library that holds it is loaded. */
+#define FP_DEVICE(ident)                                                \
+	static const struct fp_class ident##_class;                     \
+	static void __attribute__((constructor)) ident##_register(void) \
+	{                                                               \
+		fp_register(&ident##_class);                            \
+	}                                                               \
+	static const struct fp_class ident##_class
+
+FP_PUBLIC void fp_register(const struct fp_class *class_);
+
+/*
+ * A whole vfio-user server with the registered classes: fastpathd's main(). Returns the exit status.
+ */
+FP_PUBLIC int fp_main(int argc, char **argv);
+
+/* The device's own state, state_bytes long. */
+FP_PUBLIC void *fp_state(struct fp_device *dev);
+
+/* "NAME: ..." to the log. */
+FP_PUBLIC void fp_error(struct fp_device *dev, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* What a write of up to 8 bytes says, or a doorbell's value. Bytes beyond `size` are 0. */
+static inline uint64_t fp_access_value(const struct fp_access *access)
+{
+	uint64_t value = 0;
+
+	memcpy(&value, access->data, access->size < sizeof(value) ? access->size : sizeof(value));
+	return value;
+}
+
+/* Answers a read: the low `size` bytes of `value`, what is beyond 8 bytes is 0. */
+static inline void fp_access_answer(struct fp_access *access, uint64_t value)
+{
+	memcpy(access->data, &value, access->size < sizeof(value) ? access->size : sizeof(value));
+}
+
+/*
+ * Serves the access from `bytes`, plain memory that stands for [start, start + len) of the region.
+ * False when it is not wholly inside: nothing was done.
+ */
+FP_PUBLIC bool fp_access_memory(struct fp_access *access, uint64_t start, void *bytes, size_t len);
+
+/*
+ * Guest memory [iova, iova + len) for direct access, valid until the handler returns. NULL when it
+ * is not mapped whole, or not for `write`. What lies there is the guest's: read it once.
+ */
+FP_PUBLIC void *fp_dma(struct fp_device *dev, uint64_t iova, size_t len, bool write);
+
+/*
+ * Fires interrupt `number` of kind `index`. 0; -EINVAL when the device has no such interrupt. One
+ * that the client has not asked for, or has masked, is dropped (a masked one is kept pending).
+ */
+FP_PUBLIC int fp_irq_trigger(struct fp_device *dev, enum fp_irq_index index, uint32_t number);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * irq: a device's interrupts of one kind, and what the client wants done with them.
+ */
+#ifndef FASTPATH_IRQ_H
+#define FASTPATH_IRQ_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "ring.h"
+#include "wire.h"
+
+struct irq {
+	int eventfd; /* signalled when it fires; -1: nobody asked */
+	bool masked;
+	bool pending; /* fired while masked */
+};
+
+/* An eventfd of the client that masks or unmasks irq 0 when it is signalled. */
+struct irq_control {
+	struct ring_op op;
+	struct irq_kind *kind;
+	int eventfd; /* -1: none */
+	bool masks;
+};
+
+struct irq_kind {
+	struct ring *ring;
+	uint32_t count;
+	uint32_t flags; /* WIRE_IRQ_* of DEVICE_GET_IRQ_INFO */
+	struct irq *irqs;
+	struct irq_control mask;
+	struct irq_control unmask;
+};
+
+/* `count` interrupts of the kind with VFIO number `index`. -ENOMEM. */
+int irq_open(struct irq_kind *kind, struct ring *ring, uint32_t index, uint32_t count);
+
+/* What DEVICE_SET_IRQS asks for, in a form that is safe to use. */
+struct irq_request {
+	uint32_t flags;
+	uint32_t start;
+	uint32_t count;
+	const uint8_t *bools; /* `count` of them with DATA_BOOL */
+	int *fds;	      /* `nr_fds`; those that are kept are set to -1 */
+	unsigned int nr_fds;
+};
+
+/*
+ * DEVICE_SET_IRQS. -EINVAL, with *field naming what is wrong: not one kind of data and one action,
+ * a range that is not there, fewer bools or fds than that, an fd that is no eventfd, a mask
+ * where the kind has none.
+ */
+int irq_set(struct irq_kind *kind, const struct irq_request *request, const char **field);
+
+/* Fires one; see fp_irq_trigger(). */
+int irq_trigger(struct irq_kind *kind, uint32_t number);
+
+/* Forgets what the client asked for and closes its fds. */
+void irq_forget(struct irq_kind *kind);
+
+/* That, and frees the interrupts. */
+void irq_close(struct irq_kind *kind);
+
+#endif

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char *const level_names[] = {
+	[LOG_ERROR] = "error",
+	[LOG_WARN] = "warn",
+	[LOG_INFO] = "info",
+	[LOG_DEBUG] = "debug",
+};
+
+static enum log_level threshold = LOG_WARN;
+static const char *program = "fastpath";
+
+void log_set_level(enum log_level level)
+{
+	threshold = level;
+}
+
+void log_set_name(const char *name)
+{
+	program = name;
+}
+
+int log_level_parse(const char *text, enum log_level *level)
+{
+	for (unsigned int i = 0; i < sizeof(level_names) / sizeof(*level_names); i++)
+		if (!strcmp(text, level_names[i])) {
+			*level = (enum log_level)i;
+			return 0;
+		}
+	return -EINVAL;
+}
+
+void log_line(enum log_level level, const char *fmt, ...)
+{
+	char line[1024];
+	va_list args;
+	size_t len;
+	int n;
+
+	if (level > threshold)
+		return;
+	n = snprintf(line, sizeof(line), "%s: %s", program, level == LOG_WARN ? "warning: " : "");
+	len = (size_t)n;
+	va_start(args, fmt);
+	n = vsnprintf(line + len, sizeof(line) - len - 1, fmt, args);
+	va_end(args);
+	len += n < 0 ? 0 : (size_t)n;
+	if (len > sizeof(line) - 2)
+		len = sizeof(line) - 2;
+	/* What a peer sent may be quoted in it: one line stays one line. */
+	for (size_t i = 0; i < len; i++)
+		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
+			line[i] = '?';
+	line[len++] = '\n';
+	if (write(STDERR_FILENO, line, len) < 0)
+		return; /* nowhere left to say so */
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * ring: one io_uring and its loop.
+ *
+ * A ring belongs to the thread that opened it; everything here is to be called from that thread.
+ * What the callbacks of one turn queue leaves together with the next turn's single
+ * io_uring_enter(), which also waits. Operations are embedded in their owners and nothing is
+ * allocated for one; what the kernel writes to meanwhile belongs to the ring, so that an owner may
+ * go away at any time after ring_cancel().
+ */
+#ifndef FASTPATH_RING_H
+#define FASTPATH_RING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct ring;
+struct ring_op;
+struct ring_slot;
+
+/* The most fds that one message can bring or take along. */
+#define RING_MAX_FDS 64
+
+/* How a turn waits for completions. */
+enum ring_wait_mode {
+	RING_WAIT_BLOCK, /* sleep in the kernel */
+	RING_WAIT_SPIN,	 /* look for completions for spin_us, then sleep */
+};
+
+struct ring_wait {
+	enum ring_wait_mode mode;
+	uint32_t spin_us;
+};
+
+/* "block" or "spin=MICROSECONDS" (at most 1,000,000) to *wait; -EINVAL when it is neither. */
+int ring_wait_parse(const char *text, struct ring_wait *wait);
+
+/* Bytes that arrived, with the fds that came on the first of them: the callee's from then on. */
+struct ring_received {
+	const uint8_t *data; /* valid until the callback returns */
+	size_t len;	     /* 0: the peer has closed its end */
+	const int *fds;
+	unsigned int nr_fds;
+	bool fds_lost; /* more fds came than fit; the kernel closed those */
+};
+
+/*
+ * Tells what became of an operation: a result >= 0 or -errno. `received` is NULL except where
+ * ring_receive() has bytes to hand over. A callback may queue its operation again, or free it.
+ */
+typedef void ring_done_fn(struct ring_op *op, int res, const struct ring_received *received);
+
+struct ring_op {
+	ring_done_fn *done;
+	struct ring_slot *slot; /* NULL: idle */
+};
+
+/* Whether the operation is queued or in flight. */
+static inline bool ring_op_busy(const struct ring_op *op)
+{
+	return op->slot;
+}
+
+/* Something to do just before the next submission, once: to gather what a whole turn produced. */
+struct ring_hook {
+	void (*run)(struct ring_hook *hook);
+	struct ring_hook *next;
+	struct ring *ring; /* NULL: not queued */
+};
+
+/* What a kernel may lack; the ring then falls back. */
+enum {
+	RING_FEATURE_DEFER_TASKRUN = 1 << 0, /* Linux 6.1 */
+	RING_FEATURE_MULTISHOT = 1 << 1,     /* receiving into provided buffers, Linux 6.0 */
+};
+
+struct ring_options {
+	unsigned int entries;	   /* of the submission queue; 0: 256 */
+	unsigned int buffers;	   /* for receiving, a power of two; 0: 64 */
+	unsigned int buffer_bytes; /* of each; 0: 8,192 */
+	unsigned int avoid;	   /* RING_FEATURE_* to do without, as on an older kernel */
+	struct ring_wait wait;
+};
+
+/* Counted since the ring was opened. */
+struct ring_stats {
+	uint64_t enters; /* io_uring_enter() calls */
+	uint64_t completions;
+	uint64_t spin_hits;   /* turns that found a completion while spinning */
+	uint64_t spin_misses; /* turns that spun in vain and went to sleep */
+};
+
+/* *out is to be given to ring_close(). -errno of io_uring_setup() or of the buffers, -ENOMEM. */
+int ring_open(const struct ring_options *options, struct ring **out);
+
+/* Ends what is in flight without calling anybody back, and frees the ring; NULL is nothing. */
+void ring_close(struct ring *ring);
+
+void ring_set_wait(struct ring *ring, struct ring_wait wait);
+
+const struct ring_stats *ring_stats(const struct ring *ring);
+
+/* The RING_FEATURE_* in use. */
+unsigned int ring_features(const struct ring *ring);
+
+/*
+ * One turn: runs the hooks, submits, waits for a completion for at most `timeout_ns` (negative:
+ * for ever) and calls back for every one that is there. Returns 0, also when nothing came in time;
+ * -EINTR when a signal came first; another -errno when the ring is broken.
+ */
+int ring_turn(struct ring *ring, int64_t timeout_ns);
+
+/* Runs `hook` before the next submission; once, however often it is asked for. */
+void ring_before_submit(struct ring *ring, struct ring_hook *hook);
+
+/* Forgets a hook that was asked for; nothing when it was not. */
+void ring_hook_drop(struct ring_hook *hook);
+
+/* Accepts connections until cancelled: done(fd) each, the callee's to close; ends with -errno. */
+void ring_accept(struct ring *ring, struct ring_op *op, int fd);
+
+/*
+ * Receives from a stream socket until cancelled or stopped: done(bytes, received) each. The last
+ * call has bytes 0 (the peer closed) or -errno.
+ */
+void ring_receive(struct ring *ring, struct ring_op *op, int fd);
+
+/*
+ * Sends `len` bytes with `nr_fds` fds (at most RING_MAX_FDS) on the first of them, without waiting
+ * for room: done(bytes), which may be fewer than asked for, or done(-EAGAIN). The data stays the
+ * caller's and must not change until then. One send at a time on a socket.
+ */
+void ring_send(struct ring *ring, struct ring_op *op, int fd, const void *data, size_t len,
+	       const int *fds, unsigned int nr_fds);
+
+/* done(0) once when `fd` can be written to. */
+void ring_writable(struct ring *ring, struct ring_op *op, int fd);
+
+/* done(0) once when `fd` can be read from. */
+void ring_readable(struct ring *ring, struct ring_op *op, int fd);
+
+/*
+ * Reads the eventfd `fd` until cancelled: done(0) each time something was added to it, and
+ * ring_eventfd_sum() tells how much since the last time. The fd should be in blocking mode: the
+ * ring then waits for it without a request of its own. A peer that changes that mode, or reads the
+ * fd too, takes away its own counts and nothing else. Ends with -errno.
+ */
+void ring_eventfd(struct ring *ring, struct ring_op *op, int fd);
+
+/* Within the callback of a ring_eventfd(): what was added. */
+uint64_t ring_eventfd_sum(const struct ring_op *op);
+
+/* done(-ETIME) once, after `ns`. */
+void ring_timeout(struct ring *ring, struct ring_op *op, uint64_t ns);
+
+/*
+ * Adds 1 to a peer's eventfd with the next submission. Never blocks, whatever mode the fd is in and
+ * however full it is: a blocking one costs a detour through a kernel worker. What the peer makes
+ * impossible is its own loss.
+ */
+void ring_signal(struct ring *ring, int eventfd);
+
+/* Closes an fd that operations may have named: what is queued for it has left before. */
+void ring_close_fd(struct ring *ring, int fd);
+
+/* Ends the operation at once: it is not called back any more. What was received unseen is lost. */
+void ring_cancel(struct ring_op *op);
+
+/* Asks a ring_receive() to end: what has arrived is still handed over, then done(-ECANCELED). */
+void ring_stop(struct ring_op *op);
+
+#endif

@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * wire: the layouts of vfio-user 0.9.2, to the byte.
+ *
+ * Every field is host-endian and every offset counts from the end of the header. These structures
+ * are what travels; what a peer put into them is not to be trusted before wire_header_check() and
+ * the session's command table have looked at it.
+ */
+#ifndef FASTPATH_WIRE_H
+#define FASTPATH_WIRE_H
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define WIRE_MAJOR 0
+#define WIRE_MINOR 2
+
+/* Commands, section "Commands". */
+enum wire_cmd {
+	WIRE_VERSION = 1,
+	WIRE_DMA_MAP = 2,
+	WIRE_DMA_UNMAP = 3,
+	WIRE_DEVICE_GET_INFO = 4,
+	WIRE_DEVICE_GET_REGION_INFO = 5,
+	WIRE_DEVICE_GET_REGION_IO_FDS = 6,
+	WIRE_DEVICE_GET_IRQ_INFO = 7,
+	WIRE_DEVICE_SET_IRQS = 8,
+	WIRE_REGION_READ = 9,
+	WIRE_REGION_WRITE = 10,
+	WIRE_DMA_READ = 11,
+	WIRE_DMA_WRITE = 12,
+	WIRE_DEVICE_RESET = 13,
+	WIRE_REGION_WRITE_MULTI = 15,
+	WIRE_DEVICE_FEATURE = 16,
+	WIRE_MIG_DATA_READ = 17,
+	WIRE_MIG_DATA_WRITE = 18,
+	WIRE_CMD_END
+};
+
+/* Header flags. */
+enum {
+	WIRE_TYPE_MASK = 0xf,
+	WIRE_TYPE_COMMAND = 0,
+	WIRE_TYPE_REPLY = 1,
+	WIRE_NO_REPLY = 1 << 4,
+	WIRE_ERROR = 1 << 5,
+};
+
+struct wire_header {
+	uint16_t msg_id;
+	uint16_t cmd;
+	uint32_t msg_size; /* header included */
+	uint32_t flags;
+	uint32_t error_no;
+};
+static_assert(sizeof(struct wire_header) == 16, "header");
+
+/* 1 VERSION; a NUL-terminated JSON text may follow. */
+struct wire_version {
+	uint16_t major;
+	uint16_t minor;
+};
+static_assert(sizeof(struct wire_version) == 4, "VERSION");
+
+/* 2 DMA_MAP */
+enum {
+	WIRE_DMA_READABLE = 1 << 0,
+	WIRE_DMA_WRITEABLE = 1 << 1,
+	WIRE_DMA_BY_MMAP = 1 << 2,
+	WIRE_DMA_BY_FILE_IO = 1 << 3,
+	WIRE_DMA_MAP_FLAGS = 0xf,
+};
+
+struct wire_dma_map {
+	uint32_t argsz;
+	uint32_t flags;
+	uint64_t offset; /* into the fd's file */
+	uint64_t address;
+	uint64_t size;
+};
+static_assert(sizeof(struct wire_dma_map) == 32, "DMA_MAP");
+
+/* 3 DMA_UNMAP */
+enum {
+	WIRE_DMA_UNMAP_GET_DIRTY = 1 << 0, /* retired */
+	WIRE_DMA_UNMAP_ALL = 1 << 1,
+};
+
+struct wire_dma_unmap {
+	uint32_t argsz;
+	uint32_t flags;
+	uint64_t address;
+	uint64_t size;
+};
+static_assert(sizeof(struct wire_dma_unmap) == 24, "DMA_UNMAP");
+
+/* 4 DEVICE_GET_INFO */
+enum {
+	WIRE_DEVICE_RESETTABLE = 1 << 0,
+	WIRE_DEVICE_PCI = 1 << 1,
+};
+
+struct wire_device_info {
+	uint32_t argsz;
+	uint32_t flags;
+	uint32_t num_regions;
+	uint32_t num_irqs;
+};
+static_assert(sizeof(struct wire_device_info) == 16, "DEVICE_GET_INFO");
+
+/* 5 DEVICE_GET_REGION_INFO; capabilities may follow at cap_offset. */
+enum {
+	WIRE_REGION_READABLE = 1 << 0,
+	WIRE_REGION_WRITEABLE = 1 << 1,
+	WIRE_REGION_MMAP = 1 << 2,
+	WIRE_REGION_CAPS = 1 << 3,
+};
+
+struct wire_region_info {
+	uint32_t argsz;
+	uint32_t flags;
+	uint32_t index;
+	uint32_t cap_offset; /* from the body's start */
+	uint64_t size;
+	uint64_t offset; /* for mmap */
+};
+static_assert(sizeof(struct wire_region_info) == 32, "DEVICE_GET_REGION_INFO");
+
+/* 6 DEVICE_GET_REGION_IO_FDS; `count` entries follow, the stride is (argsz - 16) / count. */
+struct wire_region_io_fds {
+	uint32_t argsz;
+	uint32_t flags;
+	uint32_t index;
+	uint32_t count;
+};
+static_assert(sizeof(struct wire_region_io_fds) == 16, "DEVICE_GET_REGION_IO_FDS");
+
+enum {
+	WIRE_IO_FD_IOEVENTFD = 0,
+	WIRE_IO_FD_IOREGIONFD = 1,
+	WIRE_IO_FD_SHADOW = 2,
+};
+
+/* KVM_IOEVENTFD_FLAG_*, as they stand in an ioeventfd entry's flags. */
+enum {
+	WIRE_IOEVENTFD_DATAMATCH = 1 << 0,
+	WIRE_IOEVENTFD_PIO = 1 << 1,
+};
+
+/* An ioeventfd entry as the published text lays it out. */
+struct wire_io_fd_spec {
+	uint64_t offset;
+	uint64_t size; /* 0: any access width */
+	uint32_t fd_index;
+	uint32_t type;
+	uint32_t flags;
+	uint32_t padding;
+	uint64_t datamatch; /* an ioregionfd's user_data */
+};
+static_assert(sizeof(struct wire_io_fd_spec) == 40, "io_fds, published layout");
+
+/* The same as deployed servers and the one known foreign client have it. */
+struct wire_io_fd_deployed {
+	uint64_t offset;
+	uint64_t size;
+	uint32_t fd_index;
+	uint32_t type;
+	uint32_t flags;
+	uint32_t shadow_mem_fd_index;
+	uint64_t shadow_offset; /* an ioregionfd's user_data */
+	uint64_t datamatch;
+};
+static_assert(sizeof(struct wire_io_fd_deployed) == 48, "io_fds, deployed layout");
+
+/* 7 DEVICE_GET_IRQ_INFO */
+enum {
+	WIRE_IRQ_EVENTFD = 1 << 0,
+	WIRE_IRQ_MASKABLE = 1 << 1,
+	WIRE_IRQ_AUTOMASKED = 1 << 2,
+	WIRE_IRQ_NORESIZE = 1 << 3,
+};
+
+struct wire_irq_info {
+	uint32_t argsz;
+	uint32_t flags;
+	uint32_t index;
+	uint32_t count;
+};
+static_assert(sizeof(struct wire_irq_info) == 16, "DEVICE_GET_IRQ_INFO");
+
+/* 8 DEVICE_SET_IRQS; `count` bytes follow for DATA_BOOL. */
+enum {
+	WIRE_IRQ_DATA_NONE = 1 << 0,
+	WIRE_IRQ_DATA_BOOL = 1 << 1,
+	WIRE_IRQ_DATA_EVENTFD = 1 << 2,
+	WIRE_IRQ_DATA_MASK = 7,
+	WIRE_IRQ_ACTION_MASK = 1 << 3,
+	WIRE_IRQ_ACTION_UNMASK = 1 << 4,
+	WIRE_IRQ_ACTION_TRIGGER = 1 << 5,
+	WIRE_IRQ_ACTIONS = 7 << 3,
+};
+
+struct wire_irq_set {
+	uint32_t argsz;
+	uint32_t flags;
+	uint32_t index;
+	uint32_t start;
+	uint32_t count;
+};
+static_assert(sizeof(struct wire_irq_set) == 20, "DEVICE_SET_IRQS");
+
+/* 9 REGION_READ, 10 REGION_WRITE; data follows a read's reply and a write's request. */
+struct wire_region_access {
+	uint64_t offset;
+	uint32_t region;
+	uint32_t count;
+};
+static_assert(sizeof(struct wire_region_access) == 16, "REGION_READ, REGION_WRITE");
+
+/* Defaults of what VERSION negotiates, and the bounds that a sane peer stays within. */
+#define WIRE_DEFAULT_MAX_MSG_FDS 1u
+#define WIRE_DEFAULT_MAX_DATA_XFER 1048576u
+#define WIRE_DEFAULT_MAX_DMA_MAPS 65535u
+#define WIRE_DEFAULT_PGSIZES 4096u
+
+/* The largest message either end sends or takes: a full data transfer and its fixed part. */
+#define WIRE_MAX_MSG (WIRE_DEFAULT_MAX_DATA_XFER + 4096u)
+
+/* "REGION_READ" for WIRE_REGION_READ; "unknown command" for what is none. Never NULL. */
+const char *wire_cmd_name(unsigned int cmd);
+
+/*
+ * Looks at a header that came from a peer. NULL when the message's end can be told from it, else
+ * what is wrong: no later byte of the stream can be trusted then.
+ */
+const char *wire_header_check(const struct wire_header *hdr);
+
+/* Whether [offset, offset + count) lies within [0, size), without overflow. */
+static inline bool wire_within(uint64_t offset, uint64_t count, uint64_t size)
+{
+	return offset <= size && count <= size - offset;
+}
+
+/* Whether [a, a + a_len) and [b, b + b_len) share a byte; neither may wrap. */
+static inline bool wire_overlaps(uint64_t a, uint64_t a_len, uint64_t b, uint64_t b_len)
+{
+	return a_len && b_len && a <= b + (b_len - 1) && b <= a + (a_len - 1);
+}
+
+#endif

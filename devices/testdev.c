@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * testdev: a device to measure and to test with.
+ *
+ * BAR0 (memory) and BAR1 (I/O) have the register layout of QEMU's pci-testdev, so that
+ * kvm-unit-tests' vmexit drives them: a test is chosen by writing its number to byte 0, and the
+ * header that can then be read says where to store what. BAR2 is Fastpath's own; docs/testdev.md
+ * has its map.
+ */
+#include "fastpath.h"
+
+#include <x86intrin.h>
+
+#include "testdev.h"
+
+/* The header that a chosen test shows; the layout is pci-testdev's. */
+struct test_header {
+	uint8_t test;
+	uint8_t width;
+	uint8_t pad0[2];
+	uint32_t offset;
+	uint8_t data;
+	uint8_t pad1[3];
+	uint32_t count;
+	char name[28];
+};
+
+/* Tests 0-2 are in memory, 3-5 in I/O space; each has one byte of its BAR's upper half. */
+enum {
+	NO_EVENTFD,
+	WILDCARD,
+	DATAMATCH,
+	TESTS_PER_BAR
+};
+
+#define MATCHED 0xfa
+#define UNMATCHED 0xce
+
+static const char *const test_names[2 * TESTS_PER_BAR] = {
+	"mmio-no-eventfd",   "mmio-wildcard-eventfd",	"mmio-datamatch-eventfd",
+	"portio-no-eventfd", "portio-wildcard-eventfd", "portio-datamatch-eventfd",
+};
+
+struct testdev {
+	uint64_t id; /* the key */
+	struct test_header tests[2 * TESTS_PER_BAR];
+	int chosen; /* -1: none */
+	uint64_t writes;
+	uint64_t reads;
+	uint64_t stamp_iova; /* 0: no stamps */
+	uint64_t seen;	     /* since stamp_iova was written */
+	uint64_t rung[TESTDEV_NR_DOORBELLS];
+	uint8_t registers[16]; /* of 1, 2, 4 and 8 bytes */
+	uint8_t scratch[TESTDEV_SCRATCH_BYTES];
+};
+
+/* Tells the guest, in its own memory, when this handler saw how many accesses. */
+static void stamp(struct fp_device *dev, struct testdev *testdev, uint64_t times)
+{
+	struct testdev_stamp *at;
+	uint64_t now = __rdtsc();
+
+	if (!testdev->stamp_iova)
+		return;
+	testdev->seen += times;
+	at = fp_dma(dev, testdev->stamp_iova, sizeof(*at), true);
+	if (!at)
+		return;
+	__atomic_store_n(&at->tsc, now, __ATOMIC_RELAXED);
+	/* The guest polls the count: the time has to be there before it. */
+	__atomic_store_n(&at->count, testdev->seen, __ATOMIC_RELEASE);
+}
+
+/* ---- BAR0 and BAR1: pci-testdev ---- */
+
+static void init_tests(struct testdev *testdev)
+{
+	for (unsigned int i = 0; i < 2 * TESTS_PER_BAR; i++) {
+		struct test_header *test = &testdev->tests[i];
+
+		*test = (struct test_header){
+			.test = (uint8_t)i,
+			.width = 1,
+			.offset = (i < TESTS_PER_BAR ? TESTDEV_MEMORY_TESTS : TESTDEV_IO_TESTS) + i,
+			.data = i % TESTS_PER_BAR == WILDCARD ? UNMATCHED : MATCHED,
+		};
+		strcpy(test->name, test_names[i]);
+	}
+	testdev->chosen = -1;
+}
+
+static void choose(struct testdev *testdev, uint64_t number, unsigned int first)
+{
+	testdev->chosen = -1;
+	if (number >= TESTS_PER_BAR)
+		return;
+	testdev->chosen = (int)(first + number);
+	testdev->tests[testdev->chosen].count = 0;
+}
+
+/* A store counts when it is at the chosen test's offset, and of its value unless that is any. */
+static void count(struct testdev *testdev, const struct fp_access *access)
+{
+	struct test_header *test;
+	bool any;
+
+	if (testdev->chosen < 0)
+		return;
+	test = &testdev->tests[testdev->chosen];
+	any = testdev->chosen % TESTS_PER_BAR == WILDCARD;
+	if (access->offset == test->offset &&
+	    (any || (access->size == test->width && fp_access_value(access) == test->data)))
+		test->count += (uint32_t)access->times;
+}
+
+static int tests_access(struct fp_device *dev, struct fp_access *access, unsigned int first)
+{
+	struct testdev *testdev = fp_state(dev);
+	struct test_header none = { 0 };
+
+	stamp(dev, testdev, access->times);
+	if (access->write && !access->offset)
+		choose(testdev, fp_access_value(access), first);
+	else if (access->write)
+		count(testdev, access);
+	else
+		fp_access_memory(access, 0,
+				 testdev->chosen < 0 ? &none : &testdev->tests[testdev->chosen],
+				 sizeof(none));
+	return 0;
+}
+
+static int memory_tests(struct fp_device *dev, struct fp_access *access)
+{
+	return tests_access(dev, access, 0);
+}
+
+static int io_tests(struct fp_device *dev, struct fp_access *access)
+{
+	return tests_access(dev, access, TESTS_PER_BAR);
+}
+
+/* ---- BAR2: our own ---- */
+
+static void read_counters(const struct testdev *testdev, struct fp_access *access)
+{
+	struct testdev_counters counters = {
+		.magic = TESTDEV_MAGIC,
+		.version = TESTDEV_VERSION,
+		.id = testdev->id,
+		.writes = testdev->writes,
+		.reads = testdev->reads,
+		.stamp_iova = testdev->stamp_iova,
+	};
+
+	memcpy(counters.rung, testdev->rung, sizeof(counters.rung));
+	fp_access_memory(access, 0, &counters, sizeof(counters));
+}
+
+static void write_control(struct fp_device *dev, struct testdev *testdev,
+			  const struct fp_access *access)
+{
+	switch (access->offset) {
+	case offsetof(struct testdev_counters, stamp_iova):
+		testdev->stamp_iova = fp_access_value(access);
+		testdev->seen = 0;
+		break;
+	case offsetof(struct testdev_counters, trigger):
+		fp_irq_trigger(dev, FP_MSIX, (uint32_t)fp_access_value(access));
+		break;
+	}
+}
+
+static int bench_access(struct fp_device *dev, struct fp_access *access)
+{
+	struct testdev *testdev = fp_state(dev);
+
+	/* The counters don't count those who look at them. */
+	if (access->offset < TESTDEV_REGISTERS) {
+		if (access->write)
+			write_control(dev, testdev, access);
+		else
+			read_counters(testdev, access);
+		return 0;
+	}
+	stamp(dev, testdev, access->times);
+	*(access->write ? &testdev->writes : &testdev->reads) += access->times;
+	if (access->doorbell)
+		testdev->rung[access->doorbell - testdev_doorbells] += access->times;
+	else if (!fp_access_memory(access, TESTDEV_REGISTERS, testdev->registers,
+				   sizeof(testdev->registers)))
+		fp_access_memory(access, TESTDEV_SCRATCH, testdev->scratch,
+				 sizeof(testdev->scratch));
+	return 0;
+}
+
+/* ---- the device ---- */
+
+static void reset(struct fp_device *dev)
+{
+	struct testdev *testdev = fp_state(dev);
+
+	*testdev = (struct testdev){ .id = testdev->id };
+	init_tests(testdev);
+}
+
+static int open_testdev(struct fp_device *dev)
+{
+	init_tests(fp_state(dev));
+	return 0;
+}
+
+static const struct fp_key keys[] = {
+	{ "id", FP_KEY_U64, offsetof(struct testdev, id), "a number to be read in BAR2" },
+	{ 0 },
+};
+
+static const struct fp_doorbell memory_doorbells[] = {
+	{ .offset = TESTDEV_MEMORY_TESTS + WILDCARD },
+	{ .offset = TESTDEV_MEMORY_TESTS + DATAMATCH, .width = 1, .match = true, .value = MATCHED },
+};
+
+static const struct fp_doorbell io_doorbells[] = {
+	{ .offset = TESTDEV_IO_TESTS + TESTS_PER_BAR + WILDCARD, .width = 1 },
+	{ .offset = TESTDEV_IO_TESTS + TESTS_PER_BAR + DATAMATCH,
+	  .width = 1,
+	  .match = true,
+	  .value = MATCHED },
+};
+
+FP_DEVICE(testdev) = {
+	.name = "testdev",
+	.summary = "registers, doorbells and counters to test and measure with",
+	.state_bytes = sizeof(struct testdev),
+	.keys = keys,
+	.pci = {
+		.vendor = 0x1b36,
+		.device = 0x0005,
+		.subsystem_vendor = 0x1af4,
+		.subsystem = 0x1100,
+		.class_code = 0x00ff00,
+		.msix_bar = FP_BAR4,
+	},
+	.irqs = { [FP_INTX] = 1, [FP_MSIX] = 4 },
+	.regions = {
+		[FP_BAR0] = {
+			.size = 2 * TESTDEV_MEMORY_TESTS,
+			.access = memory_tests,
+			.doorbells = memory_doorbells,
+			.nr_doorbells = sizeof(memory_doorbells) / sizeof(*memory_doorbells),
+		},
+		[FP_BAR1] = {
+			.size = 2 * TESTDEV_IO_TESTS,
+			.flags = FP_REGION_IO,
+			.access = io_tests,
+			.doorbells = io_doorbells,
+			.nr_doorbells = sizeof(io_doorbells) / sizeof(*io_doorbells),
+		},
+		[FP_BAR2] = {
+			.size = TESTDEV_BENCH_BYTES,
+			.access = bench_access,
+			.doorbells = testdev_doorbells,
+			.nr_doorbells = TESTDEV_NR_DOORBELLS,
+		},
+	},
+	.open = open_testdev,
+	.reset = reset,
+};

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * testdev: the register map of its BAR2, for those who drive it, and where BAR0's and BAR1's tests
+ * are.
+ */
+#ifndef FASTPATH_TESTDEV_H
+#define FASTPATH_TESTDEV_H
+
+#include <stdint.h>
+
+#include "fastpath.h"
+
+#define TESTDEV_VENDOR 0x1b36
+#define TESTDEV_DEVICE 0x0005
+
+/* Where the stores of the six tests go: these, plus the test's number. */
+#define TESTDEV_MEMORY_TESTS 0x800
+#define TESTDEV_IO_TESTS 0x80
+
+#define TESTDEV_MAGIC 0x44545046u /* "FPTD" */
+#define TESTDEV_VERSION 1
+#define TESTDEV_BENCH_BYTES 0x1000
+
+/* The doorbells of BAR2, in this order. */
+enum testdev_doorbell {
+	TESTDEV_ANY,	 /* a store of any width */
+	TESTDEV_FIXED_1, /* of just so many bytes */
+	TESTDEV_FIXED_2,
+	TESTDEV_FIXED_4,
+	TESTDEV_FIXED_8,
+	TESTDEV_MATCH_A, /* 4 bytes of TESTDEV_VALUE_A */
+	TESTDEV_MATCH_B, /* at the same address, TESTDEV_VALUE_B */
+	TESTDEV_NR_DOORBELLS
+};
+
+#define TESTDEV_VALUE_A 0xfau
+#define TESTDEV_VALUE_B 0xceu
+
+static const struct fp_doorbell testdev_doorbells[TESTDEV_NR_DOORBELLS] = {
+	[TESTDEV_ANY] = { .offset = 0x800 },
+	[TESTDEV_FIXED_1] = { .offset = 0x840, .width = 1 },
+	[TESTDEV_FIXED_2] = { .offset = 0x880, .width = 2 },
+	[TESTDEV_FIXED_4] = { .offset = 0x8c0, .width = 4 },
+	[TESTDEV_FIXED_8] = { .offset = 0x900, .width = 8 },
+	[TESTDEV_MATCH_A] = { .offset = 0x940,
+			      .width = 4,
+			      .match = true,
+			      .value = TESTDEV_VALUE_A },
+	[TESTDEV_MATCH_B] = { .offset = 0x940,
+			      .width = 4,
+			      .match = true,
+			      .value = TESTDEV_VALUE_B },
+};
+
+/* At 0. Read-only but for the last two. */
+struct testdev_counters {
+	uint32_t magic;
+	uint32_t version;
+	uint64_t id;
+	uint64_t writes; /* seen in BAR2 above this block, by whatever road */
+	uint64_t reads;
+	uint64_t rung[TESTDEV_NR_DOORBELLS];
+	uint64_t stamp_iova; /* where a struct testdev_stamp is kept up to date; 0: nowhere */
+	uint32_t trigger;    /* a write fires that MSI-X vector */
+};
+
+/* Registers of 1, 2, 4 and 8 bytes that read back, at these offsets; and memory that does. */
+#define TESTDEV_REGISTERS 0x100
+#define TESTDEV_REGISTER_1 0x100
+#define TESTDEV_REGISTER_2 0x102
+#define TESTDEV_REGISTER_4 0x104
+#define TESTDEV_REGISTER_8 0x108
+#define TESTDEV_SCRATCH 0x200
+#define TESTDEV_SCRATCH_BYTES 0x200
+
+/* In guest memory: written at every access that is not to the counters. */
+struct testdev_stamp {
+	uint64_t count; /* accesses since stamp_iova was written */
+	uint64_t tsc;	/* the host's, when the handler saw the last one */
+};
+
+#endif
