@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "host.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "log.h"
+#include "measure.h"
+
+static int open_side(struct rig *rig, struct rig_server *server)
+{
+	int ret = client_dma_map(server->client, rig->host_memory_fd, 0, rig->job_iova,
+				 sizeof(*rig->job), WIRE_DMA_READABLE | WIRE_DMA_WRITEABLE);
+
+	for (unsigned int i = 0; i < VFIO_PCI_NR_BARS && !ret; i++)
+		ret = client_region_io_fds(server->client, i, &server->io_fds[i]);
+	if (ret)
+		log_error("the server refuses what the benchmark needs: %s", strerror(-ret));
+	return ret;
+}
+
+int host_open(struct rig *rig, uint64_t iova)
+{
+	int ret = 0;
+	void *at;
+
+	rig->host_memory_fd = memfd_create("fastpath-bench", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	if (rig->host_memory_fd < 0 || ftruncate(rig->host_memory_fd, sizeof(*rig->job)))
+		return -errno;
+	at = mmap(NULL, sizeof(*rig->job), PROT_READ | PROT_WRITE, MAP_SHARED, rig->host_memory_fd,
+		  0);
+	if (at == MAP_FAILED)
+		return -errno;
+	rig->job = at;
+	rig->job_iova = iova;
+	for (unsigned int side = 0; side < RIG_NR_SIDES && !ret; side++)
+		if (rig->servers[side].client)
+			ret = open_side(rig, &rig->servers[side]);
+	return ret;
+}
+
+void host_close(struct rig *rig)
+{
+	if (rig->job)
+		munmap(rig->job, sizeof(*rig->job));
+	cleanup_close(&rig->host_memory_fd);
+}
+
+int host_fd(const struct rig *rig, const struct rig_target *target, uint32_t len, uint64_t value)
+{
+	const struct client_io_fds *set = &rig->servers[target->side].io_fds[target->bar];
+
+	if (target->is_floor)
+		return target->offset == RIG_FLOOR_UNLISTENED ? rig->unlistened_fd : rig->reader_fd;
+	for (uint32_t i = 0; i < set->nr_entries; i++) {
+		const struct client_io_fd *entry = &set->entries[i];
+
+		if (entry->type == WIRE_IO_FD_IOEVENTFD && entry->offset == target->offset &&
+		    (!entry->size || entry->size == len) &&
+		    (!(entry->flags & WIRE_IOEVENTFD_DATAMATCH) || entry->datamatch == value))
+			return entry->fd;
+	}
+	return -1;
+}
+
+/* Where the accesses of a job go. */
+struct way {
+	const struct job *job;
+	struct client *client;
+	const struct rig_target *target;
+	int fd; /* -1: by message */
+};
+
+/* One access, as a monitor would make it for the guest. */
+static int access_once(void *opaque)
+{
+	const struct way *way = opaque;
+	uint64_t value = way->job->value;
+	uint64_t one = 1;
+
+	if (way->fd >= 0)
+		return write(way->fd, &one, sizeof(one)) == sizeof(one) ? 0 : -errno;
+	if (way->job->op == JOB_READ)
+		return client_region_read(way->client, way->target->bar, way->target->offset,
+					  &value, way->job->width);
+	return client_region_write(way->client, way->target->bar, way->target->offset, &value,
+				   way->job->width);
+}
+
+int host_run(struct rig *rig, const struct rig_target *target)
+{
+	struct way way = {
+		.job = rig->job,
+		.client = rig->servers[target->side].client,
+		.target = target,
+		.fd = -1,
+	};
+	int ret;
+
+	if (target->by_fd || target->is_floor)
+		way.fd = host_fd(rig, target, rig->job->width, rig->job->value);
+	ret = measure(rig->job, access_once, &way);
+	if (ret)
+		log_error("an access failed: %s", strerror(-ret));
+	return ret;
+}

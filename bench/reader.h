@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* reader: a thread that sleeps in read() on an eventfd: the floor of what waking somebody costs. */
+#ifndef BENCH_READER_H
+#define BENCH_READER_H
+
+#include "job.h"
+
+struct rig_reader;
+
+/* Reads `fd` (borrowed) on `cpu` and stamps `stamp`, counting on from what it holds. -errno. */
+int reader_start(int fd, int cpu, struct job_stamp *stamp, struct rig_reader **out);
+
+/* Ends the thread; NULL is nothing. */
+void reader_stop(struct rig_reader *reader);
+
+/* CPU time and context switches of the thread so far. */
+struct usage;
+void reader_usage(const struct rig_reader *reader, struct usage *usage);
+
+#endif

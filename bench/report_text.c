@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <string.h>
+
+#include "report.h"
+
+static double per_op(const struct row *row, uint64_t sum)
+{
+	return row->accesses ? (double)sum / (double)row->accesses : 0;
+}
+
+static void print_row(const struct row *row, FILE *to)
+{
+	const struct series *guest = &row->guest_ns;
+
+	fprintf(to, "%-10s %-10s %-7s", row->road.name, row->road.op, row->road.server);
+	if (row->skip) {
+		fprintf(to, " skip: %s\n", row->skip);
+		return;
+	}
+	fprintf(to, "%9.0f %8.0f %8.0f %8.0f %9.0f", series_percentile(guest, 50),
+		series_percentile(guest, 90), series_percentile(guest, 99),
+		series_percentile(guest, 99.9), series_percentile(guest, 100));
+	if (row->notify_ns.nr)
+		fprintf(to, " %8.0f", series_percentile(&row->notify_ns, 50));
+	else
+		fprintf(to, " %8s", "-");
+	if (strcmp(row->where, "host"))
+		fprintf(to, " %6.2f", per_op(row, row->exits));
+	else
+		fprintf(to, " %6s", "-");
+	if (row->has_server_usage)
+		fprintf(to, " %8.0f %5.2f", per_op(row, row->server.cpu_ns),
+			per_op(row, row->server.switches));
+	else
+		fprintf(to, " %8s %5s", "-", "-");
+	fprintf(to, " %8.0f %5.2f %7zu %s\n", per_op(row, row->client.cpu_ns),
+		per_op(row, row->client.switches), guest->nr, row->where);
+}
+
+static const struct row *find(const struct report *report, const char *road, const char *op,
+			      const char *server)
+{
+	for (unsigned int i = 0; i < report->nr_rows; i++) {
+		const struct row *row = &report->rows[i];
+
+		if (!strcmp(row->road.name, road) && !strcmp(row->road.op, op) &&
+		    !strcmp(row->road.server, server) && !row->skip && row->guest_ns.nr)
+			return row;
+	}
+	return NULL;
+}
+
+/* The ratio of two medians, and between what the rounds' own ratios lie, four out of five. */
+static void print_ratio(const struct series *a, const struct series *b, FILE *to)
+{
+	struct series ratios = { 0 };
+	size_t rounds = a->nr_marks < b->nr_marks ? a->nr_marks : b->nr_marks;
+
+	for (size_t i = 0; i < rounds; i++)
+		if (b->marks[i] > 0)
+			series_add(&ratios, a->marks[i] / b->marks[i]);
+	series_sort(&ratios);
+	fprintf(to, "%.3f times (%.3f to %.3f in 8 of 10 rounds)",
+		series_percentile(a, 50) / series_percentile(b, 50), series_percentile(&ratios, 10),
+		series_percentile(&ratios, 90));
+	series_free(&ratios);
+}
+
+/* What a doorbell costs by fd and by socket, with the server in one state. */
+static void print_gain(const struct report *report, const char *server, FILE *to)
+{
+	const struct row *fd = find(report, "ioeventfd", "wildcard", server);
+	const struct row *socket = find(report, "socket", "write", server);
+
+	if (!fd || !socket)
+		return;
+	fprintf(to, "With the server %s, a doorbell by ioeventfd costs the guest ", server);
+	print_ratio(&fd->guest_ns, &socket->guest_ns, to);
+	fprintf(to, " what it costs by socket: %.1f us against %.1f us",
+		series_percentile(&fd->guest_ns, 50) / 1000,
+		series_percentile(&socket->guest_ns, 50) / 1000);
+	if (fd->notify_ns.nr && socket->notify_ns.nr)
+		fprintf(to, "; the device hears of it after %.1f us instead of %.1f us",
+			series_percentile(&fd->notify_ns, 50) / 1000,
+			series_percentile(&socket->notify_ns, 50) / 1000);
+	fprintf(to, ".\n");
+}
+
+static void print_floor(const struct report *report, const char *server, const char *floor_op,
+			const char *floor_server, const char *floor_name, FILE *to)
+{
+	const struct row *fd = find(report, "ioeventfd", "wildcard", server);
+	const struct row *floor = find(report, "eventfd", floor_op, floor_server);
+
+	if (!fd || !floor)
+		return;
+	fprintf(to, "That is ");
+	print_ratio(&fd->guest_ns, &floor->guest_ns, to);
+	fprintf(to, " its floor, %s.\n", floor_name);
+}
+
+void report_text(const struct report *report, FILE *to)
+{
+	fprintf(to, "%-10s %-10s %-7s %s\n", "", "", "",
+		"   ------------- guest_ns ---------------  notify_ns exits   -- server -- --- client ---");
+	fprintf(to, "%-10s %-10s %-7s%9s %8s %8s %8s %9s %8s %6s %8s %5s %8s %5s %7s %s\n", "road",
+		"op", "server", "p50", "p90", "p99", "p99.9", "max", "p50", "/op", "cpu_ns", "sw",
+		"cpu_ns", "sw", "n", "guest");
+	for (unsigned int i = 0; i < report->nr_rows; i++)
+		print_row(&report->rows[i], to);
+	fprintf(to, "\n");
+	print_gain(report, "awake", to);
+	print_floor(report, "awake", "unlistened", "-", "an ioeventfd that nobody listens to", to);
+	print_gain(report, "asleep", to);
+	print_floor(report, "asleep", "reader", "asleep",
+		    "an ioeventfd with a bare sleeping reader", to);
+}
+
+void report_csv(const struct report *report, FILE *to)
+{
+	fprintf(to, "road,op,server,guest,width_bytes,n,guest_ns_p50,guest_ns_p90,guest_ns_p99,"
+		    "guest_ns_p99.9,guest_ns_max,notify_ns_p50,rtt_ns_p50,exits_per_op,"
+		    "server_cpu_ns_per_op,server_switches_per_op,client_cpu_ns_per_op,"
+		    "client_switches_per_op,skip\n");
+	for (unsigned int i = 0; i < report->nr_rows; i++) {
+		const struct row *row = &report->rows[i];
+		const struct series *guest = &row->guest_ns;
+
+		fprintf(to, "%s,%s,%s,", row->road.name, row->road.op, row->road.server);
+		if (row->skip) {
+			fprintf(to, ",,,,,,,,,,,,,,,\"%s\"\n", row->skip);
+			continue;
+		}
+		fprintf(to,
+			"%s,%u,%zu,%.0f,%.0f,%.0f,%.0f,%.0f,%.0f,%.0f,%.3f,%.0f,%.3f,%.0f,%.3f,\n",
+			row->where, row->road.width, guest->nr, series_percentile(guest, 50),
+			series_percentile(guest, 90), series_percentile(guest, 99),
+			series_percentile(guest, 99.9), series_percentile(guest, 100),
+			series_percentile(&row->notify_ns, 50), series_percentile(&row->rtt_ns, 50),
+			per_op(row, row->exits), per_op(row, row->server.cpu_ns),
+			per_op(row, row->server.switches), per_op(row, row->client.cpu_ns),
+			per_op(row, row->client.switches));
+	}
+}

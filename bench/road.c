@@ -1,0 +1,374 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "road.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "reader.h"
+#include "testdev.h"
+
+/* The first accesses of a batch find everybody asleep and every cache cold: not in the latencies. */
+#define WARM_UP 16u
+
+/* Long enough for a server to fall asleep; and short enough for one not to. */
+#define GAP_ASLEEP_US 50
+#define GAP_AWAKE_US 2
+
+/* Where portio-wildcard-eventfd is in BAR1, and its number there. */
+#define PIO_TEST 1
+#define PIO_DOORBELL (TESTDEV_IO_TESTS + 3 + PIO_TEST)
+
+#define BAR2(side_, offset_, fd_)                                              \
+	{                                                                      \
+		.side = (side_), .bar = 2, .offset = (offset_), .by_fd = (fd_) \
+	}
+
+#define ASLEEP .server = "asleep", .gap_us = GAP_ASLEEP_US, .is_stamped = true
+#define AWAKE .server = "awake", .gap_us = GAP_AWAKE_US, .is_stamped = true
+
+#define SOCKET_WRITE                                                                \
+	.name = "socket", .op = "write", .width = 4, .counter = ROAD_COUNTS_WRITES, \
+	.what = "REGION_WRITE and its answer"
+#define SOCKET_READ                                                               \
+	.name = "socket", .op = "read", .width = 4, .counter = ROAD_COUNTS_READS, \
+	.job_op = JOB_READ, .what = "REGION_READ and its answer"
+#define WILDCARD                                                                        \
+	.name = "ioeventfd", .op = "wildcard", .width = 4, .counter = ROAD_COUNTS_RUNG, \
+	.doorbell = TESTDEV_ANY, .what = "a doorbell of any width, by the server's eventfd"
+#define DATAMATCH                                                                        \
+	.name = "ioeventfd", .op = "datamatch", .width = 4, .counter = ROAD_COUNTS_RUNG, \
+	.doorbell = TESTDEV_MATCH_A, .value = TESTDEV_VALUE_A, .what = "a doorbell for one value"
+#define PIO                                                                       \
+	.name = "pio", .op = "doorbell", .width = 1, .counter = ROAD_COUNTS_TEST, \
+	.job_op = JOB_OUT, .what = "a doorbell in I/O space"
+#define PIO_TARGET(side_)                                                        \
+	{                                                                        \
+		.side = (side_), .bar = 1, .offset = PIO_DOORBELL, .by_fd = true \
+	}
+
+const struct road roads[] = {
+	{ .name = "exit",
+	  .op = "write",
+	  .server = "-",
+	  .width = 4,
+	  .gap_us = GAP_AWAKE_US,
+	  .what = "answered in the client: what leaving the guest costs",
+	  .target = { .is_floor = true, .offset = RIG_FLOOR_EXIT } },
+	{ SOCKET_WRITE, ASLEEP, .target = BAR2(RIG_ASLEEP, TESTDEV_REGISTER_4, false) },
+	{ SOCKET_READ, ASLEEP, .target = BAR2(RIG_ASLEEP, TESTDEV_REGISTER_4, false) },
+	{ WILDCARD, ASLEEP, .target = BAR2(RIG_ASLEEP, 0x800, true) },
+	{ DATAMATCH, ASLEEP, .target = BAR2(RIG_ASLEEP, 0x940, true) },
+	{ PIO, ASLEEP, .target = PIO_TARGET(RIG_ASLEEP) },
+	{ .name = "eventfd",
+	  .op = "reader",
+	  ASLEEP,
+	  .width = 4,
+	  .counter = ROAD_COUNTS_STAMPS,
+	  .what = "floor: an ioeventfd with a bare sleeping reader",
+	  .target = { .is_floor = true, .offset = RIG_FLOOR_READER } },
+	{ SOCKET_WRITE, AWAKE, .target = BAR2(RIG_AWAKE, TESTDEV_REGISTER_4, false) },
+	{ SOCKET_READ, AWAKE, .target = BAR2(RIG_AWAKE, TESTDEV_REGISTER_4, false) },
+	{ WILDCARD, AWAKE, .target = BAR2(RIG_AWAKE, 0x800, true) },
+	{ DATAMATCH, AWAKE, .target = BAR2(RIG_AWAKE, 0x940, true) },
+	{ PIO, AWAKE, .target = PIO_TARGET(RIG_AWAKE) },
+	{ .name = "eventfd",
+	  .op = "unlistened",
+	  .server = "-",
+	  .width = 4,
+	  .gap_us = GAP_AWAKE_US,
+	  .counter = ROAD_COUNTS_EVENTFD,
+	  .what = "floor: an ioeventfd that nobody listens to",
+	  .target = { .is_floor = true, .offset = RIG_FLOOR_UNLISTENED } },
+};
+const unsigned int nr_roads = sizeof(roads) / sizeof(*roads);
+
+bool road_exists(const char *name)
+{
+	for (unsigned int i = 0; i < nr_roads; i++)
+		if (!strcmp(roads[i].name, name))
+			return true;
+	return false;
+}
+
+/* ---- whether a road is there ---- */
+
+/* A device that we know nothing of is accessed where the user says, and nowhere else. */
+static const char *adapt_to_place(struct row *row, const struct rig *rig,
+				  const struct road_place *place)
+{
+	struct road *road = &row->road;
+	bool has_fd;
+
+	if (!place->is_given)
+		return "the device is no testdev: say where with --target BAR:OFFSET:WIDTH";
+	road->target.bar = place->bar;
+	road->target.offset = place->offset;
+	road->width = place->width;
+	road->is_stamped = false;
+	road->counter = ROAD_COUNTS_NOTHING;
+	has_fd = rig_has_fd(rig, &road->target, road->width, road->value);
+	if (!strcmp(road->name, "pio") || !strcmp(road->op, "datamatch"))
+		return "the device is no testdev";
+	if (road->target.by_fd)
+		return has_fd ? NULL : "the server handed out no eventfd for the target";
+	if (has_fd && road->job_op == JOB_WRITE)
+		return "stores to the target go by eventfd";
+	return NULL;
+}
+
+static const char *why_not(struct row *row, const struct rig *rig, const struct road_place *place)
+{
+	const struct road *road = &row->road;
+	const struct rig_server *server = &rig->servers[road->target.side];
+
+	if (!rig->machine && (road->job_op == JOB_OUT || !strcmp(road->name, "exit")))
+		return "there is no guest: /dev/kvm can't be opened";
+	if (road->target.is_floor)
+		return NULL;
+	if (!server->client)
+		return "there is no server of ours that stays awake";
+	if (!server->is_testdev)
+		return adapt_to_place(row, rig, place);
+	if (road->target.by_fd && !rig_has_fd(rig, &road->target, road->width, road->value))
+		return "the server's eventfd is not installed";
+	return NULL;
+}
+
+void row_init(struct row *row, const struct road *road, struct rig *rig,
+	      const struct road_place *place)
+{
+	*row = (struct row){ .road = *road, .where = rig->machine ? "native" : "host" };
+	row->skip = why_not(row, rig, place);
+	row->has_server_usage = !strcmp(road->op, "reader") ||
+				(!road->target.is_floor && rig->servers[road->target.side].pid);
+}
+
+void row_free(struct row *row)
+{
+	series_free(&row->guest_ns);
+	series_free(&row->notify_ns);
+	series_free(&row->rtt_ns);
+}
+
+/* ---- counting at the other end ---- */
+
+static int read_test_count(struct client *client, uint64_t *count)
+{
+	uint32_t value = 0;
+	/* pci-testdev's header has it behind test, width, offset and data. */
+	int ret = client_region_read(client, 1, 12, &value, sizeof(value));
+
+	*count = value;
+	return ret;
+}
+
+static int read_counter(const struct row *row, struct rig *rig, uint64_t *count)
+{
+	struct client *client = rig->servers[row->road.target.side].client;
+	struct testdev_counters counters = { 0 };
+	int ret = 0;
+
+	*count = 0;
+	switch (row->road.counter) {
+	case ROAD_COUNTS_NOTHING:
+		return 0;
+	case ROAD_COUNTS_STAMPS:
+		*count = __atomic_load_n(&rig->job->stamp.count, __ATOMIC_ACQUIRE);
+		return 0;
+	case ROAD_COUNTS_EVENTFD:
+		if (read(rig->unlistened_fd, count, sizeof(*count)) < 0 && errno != EAGAIN)
+			return -errno;
+		return 0;
+	case ROAD_COUNTS_TEST:
+		return read_test_count(client, count);
+	default:
+		ret = client_region_read(client, 2, 0, &counters,
+					 offsetof(struct testdev_counters, trigger));
+	}
+	if (row->road.counter == ROAD_COUNTS_WRITES)
+		*count = counters.writes;
+	else if (row->road.counter == ROAD_COUNTS_READS)
+		*count = counters.reads;
+	else
+		*count = counters.rung[row->road.doorbell];
+	return ret;
+}
+
+/* ---- what is known before and after a batch ---- */
+
+struct snapshot {
+	struct usage server;
+	struct usage client; /* our thread, the guest's time included */
+	uint64_t exits;
+	uint64_t kvm_exits;
+	uint64_t emulated;
+	uint64_t count;
+};
+
+static void look_at_thread(struct usage *usage)
+{
+	struct rusage rusage;
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	getrusage(RUSAGE_THREAD, &rusage);
+	usage->cpu_ns = (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
+	usage->switches = (uint64_t)(rusage.ru_nvcsw + rusage.ru_nivcsw);
+}
+
+static void look_at_guest(struct row *row, struct rig *rig, struct snapshot *snapshot)
+{
+	struct vcpu *vcpu = rig->machine->vcpu;
+	uint64_t mmio = 0;
+	uint64_t io = 0;
+
+	snapshot->exits = vcpu_exits(vcpu)->all - vcpu_exits(vcpu)->interrupted;
+	row->has_kvm_stats = !vcpu_stat(vcpu, "mmio_exits", &mmio) &&
+			     !vcpu_stat(vcpu, "io_exits", &io) &&
+			     !vcpu_stat(vcpu, "insn_emulation", &snapshot->emulated);
+	snapshot->kvm_exits = mmio + io;
+}
+
+static void look_at_cpu(const struct row *row, struct rig *rig, struct snapshot *snapshot)
+{
+	if (!strcmp(row->road.op, "reader"))
+		reader_usage(rig->reader, &snapshot->server);
+	else if (row->has_server_usage)
+		usage_read(rig->usage, rig->servers[row->road.target.side].pid, &snapshot->server);
+	look_at_thread(&snapshot->client);
+}
+
+/* ---- a batch ---- */
+
+/* Readies the other end, and reads its counter. */
+static int prepare(const struct row *row, struct rig *rig, uint64_t *count)
+{
+	const struct rig_target *target = &row->road.target;
+	struct client *client = rig->servers[target->side].client;
+	uint8_t test = PIO_TEST;
+	int ret = 0;
+
+	if (row->road.counter == ROAD_COUNTS_TEST)
+		ret = client_region_write(client, 1, 0, &test, sizeof(test));
+	rig->job->stamp.count = 0;
+	if (!ret)
+		ret = read_counter(row, rig, count);
+	if (row->road.counter == ROAD_COUNTS_EVENTFD)
+		*count = 0; /* reading it has emptied it */
+	/* Last: from here on every access counts. */
+	if (!ret && row->road.is_stamped && !target->is_floor)
+		ret = rig_stamp(rig, target->side);
+	return ret;
+}
+
+static int collect(struct row *row, const struct rig *rig)
+{
+	const struct job *job = rig->job;
+	double ns = rig->clock.ns_per_cycle;
+	int ret = 0;
+
+	for (uint32_t i = WARM_UP; i < job->count && !ret; i++) {
+		const struct job_sample *sample = &job->samples[i];
+		uint64_t answered = row->road.target.by_fd || row->road.target.is_floor ?
+					    sample->answered :
+					    sample->after;
+
+		ret = series_add(&row->guest_ns, (double)(sample->after - sample->before) * ns);
+		if (!ret && answered)
+			ret = series_add(&row->rtt_ns, (double)(answered - sample->before) * ns);
+		if (!ret && sample->handled) {
+			uint64_t before = sample->before - (uint64_t)rig->clock.guest_offset;
+
+			ret = series_add(&row->notify_ns,
+					 (double)(int64_t)(sample->handled - before) * ns);
+		}
+	}
+	if (!ret)
+		ret = series_mark(&row->guest_ns);
+	if (!ret)
+		ret = series_mark(&row->notify_ns);
+	return ret;
+}
+
+/* Between two accesses the guest waits by itself: not a cost of the road. */
+static uint64_t waited_ns(const struct rig *rig)
+{
+	const struct job *job = rig->job;
+	uint64_t cycles = job->gap; /* after the last */
+
+	for (uint32_t i = 0; i + 1 < job->count; i++)
+		cycles += job->samples[i + 1].before - job->samples[i].after;
+	return (uint64_t)((double)cycles * rig->clock.ns_per_cycle);
+}
+
+static void account(struct row *row, const struct rig *rig, const struct snapshot *before,
+		    const struct snapshot *after)
+{
+	uint64_t cpu_ns = after->client.cpu_ns - before->client.cpu_ns;
+	uint64_t waited = waited_ns(rig);
+
+	row->accesses += rig->job->count;
+	row->counted += after->count - before->count;
+	row->server.cpu_ns += after->server.cpu_ns - before->server.cpu_ns;
+	row->server.switches += after->server.switches - before->server.switches;
+	row->client.cpu_ns += cpu_ns > waited ? cpu_ns - waited : 0;
+	row->client.switches += after->client.switches - before->client.switches;
+	if (!rig->machine)
+		return;
+	/* The guest reports each job done by a store that leaves it. */
+	row->exits += after->exits - before->exits - 1;
+	row->kvm_exits += after->kvm_exits - before->kvm_exits - 1;
+	row->emulated += after->emulated - before->emulated;
+	/* KVM emulates the access itself; where ring 3 is not native, every instruction. */
+	row->where =
+		row->has_kvm_stats && row->emulated > 4 * row->accesses ? "emulated" : "native";
+}
+
+static void fill_job(const struct row *row, struct rig *rig, uint32_t count)
+{
+	struct job *job = rig->job;
+	double us = 1000 / rig->clock.ns_per_cycle;
+
+	job->op = row->road.job_op;
+	job->width = row->road.width;
+	job->value = row->road.value;
+	job->count = count + WARM_UP;
+	job->is_stamped = row->road.is_stamped;
+	job->gap = (uint64_t)(row->road.gap_us * us);
+	job->patience = (uint64_t)(500000 * us);
+}
+
+int row_measure(struct row *row, struct rig *rig, uint32_t count)
+{
+	struct snapshot before = { 0 };
+	struct snapshot after = { 0 };
+	int ret = prepare(row, rig, &before.count);
+
+	if (ret)
+		return ret;
+	fill_job(row, rig, count);
+	if (rig->machine)
+		look_at_guest(row, rig, &before);
+	look_at_cpu(row, rig, &before);
+	ret = rig_run(rig, &row->road.target);
+	if (ret)
+		return ret;
+	look_at_cpu(row, rig, &after);
+	if (rig->machine)
+		look_at_guest(row, rig, &after);
+	ret = read_counter(row, rig, &after.count);
+	if (ret)
+		return ret;
+	if (rig->job->lost) {
+		log_error("%s %s: an access never reached the device", row->road.name,
+			  row->road.op);
+		return -EPIPE;
+	}
+	account(row, rig, &before, &after);
+	return collect(row, rig);
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * road: the ways an access can take, and what was measured of each: a row of the result.
+ */
+#ifndef BENCH_ROAD_H
+#define BENCH_ROAD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "rig.h"
+#include "series.h"
+
+/* What counts a road's accesses at its other end. */
+enum road_counter {
+	ROAD_COUNTS_NOTHING,
+	ROAD_COUNTS_RUNG,   /* testdev's BAR2: `rung[doorbell]` */
+	ROAD_COUNTS_WRITES, /* testdev's BAR2 */
+	ROAD_COUNTS_READS,
+	ROAD_COUNTS_TEST, /* pci-testdev's count, of the test chosen in BAR1 */
+	ROAD_COUNTS_EVENTFD,
+	ROAD_COUNTS_STAMPS,
+};
+
+struct road {
+	const char *name;
+	const char *op;
+	const char *server; /* "asleep", "awake", or "-" where none is involved */
+	const char *what;   /* a few words */
+	struct rig_target target;
+	enum job_op job_op;
+	uint32_t width;
+	uint64_t value;
+	bool is_stamped;
+	uint32_t gap_us; /* between two accesses */
+	enum road_counter counter;
+	unsigned int doorbell; /* enum testdev_doorbell */
+};
+
+extern const struct road roads[];
+extern const unsigned int nr_roads;
+
+/* Whether `name` is a road's. */
+bool road_exists(const char *name);
+
+struct row {
+	struct road road;
+	const char *skip;  /* why it can't be measured here; NULL: it can */
+	const char *where; /* "native", "emulated" or "host": what made the accesses */
+	struct series guest_ns;
+	struct series notify_ns;
+	struct series rtt_ns;
+	uint64_t accesses; /* all, also those that only warmed up */
+	uint64_t counted;  /* at the other end */
+	uint64_t exits;
+	uint64_t kvm_exits; /* by KVM's own statistics */
+	uint64_t emulated;  /* instructions */
+	bool has_kvm_stats;
+	bool has_server_usage;
+	struct usage server;
+	struct usage client; /* without what the guest waited between two accesses */
+};
+
+/* A device that is no testdev is measured at this place only. */
+struct road_place {
+	bool is_given;
+	unsigned int bar;
+	uint64_t offset;
+	uint32_t width;
+};
+
+/* Readies a row, or says in it why the road can't be measured. */
+void row_init(struct row *row, const struct road *road, struct rig *rig,
+	      const struct road_place *place);
+
+/*
+ * Makes `count` accesses and adds what they cost. 0; -EPIPE when accesses were lost, said to the log;
+ * another -errno.
+ */
+int row_measure(struct row *row, struct rig *rig, uint32_t count);
+
+void row_free(struct row *row);
+
+#endif
