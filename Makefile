@@ -85,7 +85,7 @@ LINKED = $(CC) $(CODEGEN) $(SANITIZE) $(LINK) $(LDFLAGS)
 # stack protector, no SSE, and none of the user's flags.
 GUEST := -std=gnu17 $(WARNINGS) -O2 -g -ffreestanding -fno-stack-protector -fno-pic -mcmodel=small \
 	-mno-red-zone -mgeneral-regs-only -fcf-protection=none -fno-asynchronous-unwind-tables \
-	-iquotebench
+	-iquotebench -iquotekvmfd
 GUEST_LINK := -static -nostdlib -fuse-ld=bfd -Wl,-T,bench/guest/payload.ld \
 	-Wl,--build-id=none -Wl,-z,noexecstack -Wl,--no-warn-rwx-segments
 
@@ -120,8 +120,9 @@ build/deps.mk: Makefile .ci/deps
 	$(Q)mkdir -p $(@D)
 	$(Q)cflags=$$(pkg-config --cflags $(PKG) $(PKG_BENCH)) && libs=$$(pkg-config --libs $(PKG)) && \
 	bench=$$(pkg-config --libs $(PKG_BENCH)) && \
-	printf 'PKG_CFLAGS := %s\nPKG_LIBS := %s\nPKG_BENCH_LIBS := %s\n' \
-		"$$cflags" "$$libs" "$$bench" >$@.$$$$ && mv $@.$$$$ $@
+	liburing=$$(pkg-config --modversion liburing) && \
+	printf 'PKG_CFLAGS := %s -DLIBURING_VERSION=\\"%s\\"\nPKG_LIBS := %s\nPKG_BENCH_LIBS := %s\n' \
+		"$$cflags" "$$liburing" "$$libs" "$$bench" >$@.$$$$ && mv $@.$$$$ $@
 
 build/.deps-%: .ci/deps
 	$(Q).ci/deps $*

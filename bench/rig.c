@@ -22,9 +22,8 @@
 #include "socket.h"
 #include "testdev.h"
 
-/* How long the server and client of RIG_AWAKE look for work before they sleep. */
-#define SPIN_US 1000
-#define SPIN_ARG "--wait=spin=1000"
+#define TEXT_OF(number) #number
+#define SPIN_ARG(us) "--wait=spin=" TEXT_OF(us)
 
 #define FLOOR_BYTES 4096
 #define HOST_JOB_IOVA 0x200000ull
@@ -61,10 +60,10 @@ static void exec_server(int cpu, int fd, enum rig_side side)
 		slash = strrchr(program, '/');
 		strcpy(slash ? slash + 1 : program, "fastpathd");
 		execl(program, "fastpathd", "--device", "testdev", fd_arg,
-		      side == RIG_AWAKE ? SPIN_ARG : "--wait=block", NULL);
+		      side == RIG_AWAKE ? SPIN_ARG(RIG_SPIN_US) : "--wait=block", NULL);
 	}
 	execlp("fastpathd", "fastpathd", "--device", "testdev", fd_arg,
-	       side == RIG_AWAKE ? SPIN_ARG : "--wait=block", NULL);
+	       side == RIG_AWAKE ? SPIN_ARG(RIG_SPIN_US) : "--wait=block", NULL);
 	log_error("fastpathd can't be started: %s", strerror(errno));
 	_exit(127);
 }
@@ -118,7 +117,7 @@ static int connect_server(struct rig *rig, enum rig_side side)
 	if (ret)
 		return ret;
 	if (side == RIG_AWAKE)
-		options.wait = (struct ring_wait){ RING_WAIT_SPIN, SPIN_US };
+		options.wait = (struct ring_wait){ RING_WAIT_SPIN, RIG_SPIN_US };
 	ret = client_open(fd, &options, &server->client);
 	if (!ret)
 		ret = client_region_read(server->client, FP_CONFIG, 0, &ids, sizeof(ids));
@@ -345,7 +344,7 @@ int rig_stamp(struct rig *rig, enum rig_side side)
 {
 	uint64_t iova = rig->job_iova + offsetof(struct job, stamp);
 
-	rig->job->stamp.count = 0;
+	__atomic_store_n(&rig->job->stamp.count, 0, __ATOMIC_RELAXED);
 	return client_region_write(rig->servers[side].client, FP_BAR2,
 				   offsetof(struct testdev_counters, stamp_iova), &iova,
 				   sizeof(iova));

@@ -24,6 +24,9 @@ enum rig_side {
 	RIG_NR_SIDES
 };
 
+/* How long the server and client of RIG_AWAKE look for work before they sleep. */
+#define RIG_SPIN_US 1000
+
 struct rig_options {
 	int cpu_guest;
 	int cpu_server;

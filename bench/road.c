@@ -234,13 +234,27 @@ static void look_at_guest(struct row *row, struct rig *rig, struct snapshot *sna
 	snapshot->kvm_exits = mmio + io;
 }
 
-static void look_at_cpu(const struct row *row, struct rig *rig, struct snapshot *snapshot)
+static void look_at_server(const struct row *row, struct rig *rig, struct usage *usage)
 {
 	if (!strcmp(row->road.op, "reader"))
-		reader_usage(rig->reader, &snapshot->server);
+		reader_usage(rig->reader, usage);
 	else if (row->has_server_usage)
-		usage_read(rig->usage, rig->servers[row->road.target.side].pid, &snapshot->server);
-	look_at_thread(&snapshot->client);
+		usage_read(rig->usage, rig->servers[row->road.target.side].pid, usage);
+}
+
+/*
+ * The kernel brings a running process's CPU time up to date at ticks only. So a server that spins is
+ * given time to fall asleep first, and what it spins until then is not counted.
+ */
+static void look_at_server_after(const struct row *row, struct rig *rig, struct usage *usage)
+{
+	bool spins = row->has_server_usage && row->road.target.side == RIG_AWAKE;
+
+	if (spins)
+		usleep(2 * RIG_SPIN_US);
+	look_at_server(row, rig, usage);
+	if (spins)
+		usage->cpu_ns -= RIG_SPIN_US * 1000ull;
 }
 
 /* ---- a batch ---- */
@@ -255,7 +269,7 @@ static int prepare(const struct row *row, struct rig *rig, uint64_t *count)
 
 	if (row->road.counter == ROAD_COUNTS_TEST)
 		ret = client_region_write(client, 1, 0, &test, sizeof(test));
-	rig->job->stamp.count = 0;
+	__atomic_store_n(&rig->job->stamp.count, 0, __ATOMIC_RELAXED);
 	if (!ret)
 		ret = read_counter(row, rig, count);
 	if (row->road.counter == ROAD_COUNTS_EVENTFD)
@@ -314,7 +328,8 @@ static void account(struct row *row, const struct rig *rig, const struct snapsho
 
 	row->accesses += rig->job->count;
 	row->counted += after->count - before->count;
-	row->server.cpu_ns += after->server.cpu_ns - before->server.cpu_ns;
+	if (after->server.cpu_ns > before->server.cpu_ns)
+		row->server.cpu_ns += after->server.cpu_ns - before->server.cpu_ns;
 	row->server.switches += after->server.switches - before->server.switches;
 	row->client.cpu_ns += cpu_ns > waited ? cpu_ns - waited : 0;
 	row->client.switches += after->client.switches - before->client.switches;
@@ -354,13 +369,15 @@ int row_measure(struct row *row, struct rig *rig, uint32_t count)
 	fill_job(row, rig, count);
 	if (rig->machine)
 		look_at_guest(row, rig, &before);
-	look_at_cpu(row, rig, &before);
+	look_at_server(row, rig, &before.server);
+	look_at_thread(&before.client);
 	ret = rig_run(rig, &row->road.target);
 	if (ret)
 		return ret;
-	look_at_cpu(row, rig, &after);
+	look_at_thread(&after.client);
 	if (rig->machine)
 		look_at_guest(row, rig, &after);
+	look_at_server_after(row, rig, &after.server);
 	ret = read_counter(row, rig, &after.count);
 	if (ret)
 		return ret;

@@ -159,29 +159,61 @@ static size_t step(struct channel *channel, const uint8_t *data, size_t len)
 	return hdr.msg_size;
 }
 
+static void refuse_fds(struct ring_received *received)
+{
+	for (unsigned int i = 0; i < received->nr_fds; i++)
+		close(received->fds[i]);
+	received->nr_fds = 0;
+	received->fds_lost = false;
+}
+
 /* Keeps what arrived for later, at `at` in the stash. */
 static void put_by(struct channel *channel, struct channel_stash **at,
-		   const struct ring_received *received, size_t done)
+		   struct ring_received *received)
 {
-	struct channel_stash *stash = malloc(sizeof(*stash) + received->len - done);
+	struct channel_stash *stash = malloc(sizeof(*stash) + received->len);
 
 	if (!stash) {
+		refuse_fds(received);
 		gone(channel, "out of memory");
 		return;
 	}
-	*stash = (struct channel_stash){ .next = *at, .len = received->len - done };
-	if (!done) {
-		stash->nr_fds = received->nr_fds;
-		stash->fds_lost = received->fds_lost;
-		memcpy(stash->fds, received->fds, received->nr_fds * sizeof(int));
-	}
-	memcpy(stash->data, received->data + done, stash->len);
+	*stash = (struct channel_stash){
+		.next = *at,
+		.len = received->len,
+		.nr_fds = received->nr_fds,
+		.fds_lost = received->fds_lost,
+	};
+	memcpy(stash->fds, received->fds, received->nr_fds * sizeof(int));
+	memcpy(stash->data, received->data, stash->len);
 	*at = stash;
 }
 
-/* Fds belong to the message that the first byte they came with is part of. */
-static void adopt_fds(struct channel *channel, const struct ring_received *received)
+/* Whether the message that the next step works on is the one that these bytes end in. */
+static bool ends_in_next(const struct channel *channel, const struct ring_received *received)
 {
+	size_t in_len = channel->in_len;
+	struct wire_header hdr;
+
+	if (channel->skip)
+		return received->len <= channel->skip;
+	if (in_len + received->len <= sizeof(hdr))
+		return true;
+	if (in_len && in_len < sizeof(hdr)) /* then it only completes the header */
+		return false;
+	memcpy(&hdr, in_len ? channel->in : received->data, sizeof(hdr));
+	return in_len + received->len <= hdr.msg_size;
+}
+
+/*
+ * The kernel joins sends without fds with one that has some, and stops behind that. So the fds
+ * belong to the message in which the bytes end, and not to the one in which they begin: peers send
+ * a message that has fds by itself.
+ */
+static void adopt_fds(struct channel *channel, struct ring_received *received)
+{
+	if (channel->skip || !ends_in_next(channel, received))
+		return;
 	channel->fds_lost |= received->fds_lost;
 	for (unsigned int i = 0; i < received->nr_fds; i++) {
 		if (channel->nr_fds < RING_MAX_FDS) {
@@ -191,17 +223,26 @@ static void adopt_fds(struct channel *channel, const struct ring_received *recei
 			channel->fds_lost = true;
 		}
 	}
+	received->nr_fds = 0;
+	received->fds_lost = false;
 }
 
 static void take_in(struct channel *channel, const struct ring_received *received)
 {
-	size_t done = 0;
+	struct ring_received rest = *received;
 
-	adopt_fds(channel, received);
-	while (done < received->len && channel->fd >= 0 && !channel->held)
-		done += step(channel, received->data + done, received->len - done);
-	if (done < received->len && channel->fd >= 0)
-		put_by(channel, &channel->stash, received, done);
+	while (rest.len && channel->fd >= 0 && !channel->held) {
+		size_t n;
+
+		adopt_fds(channel, &rest);
+		n = step(channel, rest.data, rest.len);
+		rest.data += n;
+		rest.len -= n;
+	}
+	if (rest.len && channel->fd >= 0)
+		put_by(channel, &channel->stash, &rest);
+	else
+		refuse_fds(&rest); /* of a body that is skipped, or for nobody */
 }
 
 static void on_receive(struct ring_op *op, int res, const struct ring_received *received)
@@ -211,9 +252,11 @@ static void on_receive(struct ring_op *op, int res, const struct ring_received *
 	struct channel_stash **at = &channel->stash;
 
 	if (res > 0 && channel->held) {
+		struct ring_received all = *received;
+
 		while (*at)
 			at = &(*at)->next;
-		put_by(channel, at, received, 0);
+		put_by(channel, at, &all);
 	} else if (res > 0) {
 		take_in(channel, received);
 	} else if (res == -ECANCELED) { /* as we asked for when we began to hold */
@@ -267,6 +310,8 @@ static void flush(struct ring_hook *hook)
 	if (fds)
 		end = fds->start == channel->out_sent ? fds->end : fds->start;
 	channel->sending = end - channel->out_sent;
+	if (end < channel->out_len)
+		ring_hurry(channel->ring);
 	ring_send(channel->ring, &channel->send, channel->fd, channel->out + channel->out_sent,
 		  channel->sending, fds ? fds->fds : NULL,
 		  fds && fds->start == channel->out_sent ? fds->nr : 0);
@@ -284,6 +329,22 @@ static void on_writable(struct ring_op *op, int res, const struct ring_received 
 		ring_before_submit(channel->ring, &channel->flush);
 }
 
+/* With a peer that is never quite done with reading, `out` never runs empty, and must not grow. */
+static void compact(struct channel *channel)
+{
+	size_t gap = channel->out_sent;
+
+	if (gap < channel_unsent(channel))
+		return;
+	memmove(channel->out, channel->out + gap, channel_unsent(channel));
+	for (struct channel_fds *fds = channel->out_fds; fds; fds = fds->next) {
+		fds->start -= gap;
+		fds->end -= gap;
+	}
+	channel->out_len -= gap;
+	channel->out_sent = 0;
+}
+
 static void sent(struct channel *channel, size_t n)
 {
 	struct channel_fds *fds = channel->out_fds;
@@ -293,11 +354,9 @@ static void sent(struct channel *channel, size_t n)
 		free(fds);
 	}
 	channel->out_sent += n;
-	if (!channel_unsent(channel)) {
-		channel->out_len = 0;
-		channel->out_sent = 0;
+	compact(channel);
+	if (!channel_unsent(channel))
 		shrink(&channel->out, &channel->out_size);
-	}
 }
 
 static void on_sent(struct ring_op *op, int res, const struct ring_received *received)

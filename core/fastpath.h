@@ -92,7 +92,7 @@ struct fp_access {
 	uint64_t offset; /* first byte, from the region's start; it lies within the region */
 	uint32_t size;	 /* bytes: 1 to 1 MiB; at a doorbell its width, 0 to 8 */
 	bool write;
-	void *data; /* `size` bytes in the guest's order: what was written, or where to answer */
+	void *data; /* `size` bytes at any alignment: what was written, or where to answer */
 	const struct fp_doorbell *doorbell; /* the one that rang, or NULL */
 	uint64_t times;			    /* how often: 1 unless at a doorbell */
 };

@@ -34,8 +34,8 @@ static void init_msix(struct pci *pci, unsigned int at, unsigned int vectors, ui
 	pci->bytes[at + PCI_CAP_LIST_ID] = PCI_CAP_ID_MSIX;
 	put16(&pci->bytes[at + PCI_MSIX_FLAGS], (uint16_t)(vectors - 1));
 	put16(&pci->writable[at + PCI_MSIX_FLAGS], PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
-	put32(&pci->bytes[at + 4], PCI_MSIX_TABLE | bar);
-	put32(&pci->bytes[at + 8], PCI_MSIX_PBA | bar);
+	put32(&pci->bytes[at + PCI_MSIX_TABLE], PCI_MSIX_TABLE_AT | bar);
+	put32(&pci->bytes[at + PCI_MSIX_PBA], PCI_MSIX_PBA_AT | bar);
 }
 
 void pci_init(struct pci *pci, const struct fp_class *class_, const struct fp_region *regions)

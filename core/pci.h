@@ -17,10 +17,10 @@ struct pci {
 };
 
 /* Offsets of the MSI-X table and PBA within their BAR, and that BAR's size when the core keeps it. */
-#define PCI_MSIX_TABLE 0
-#define PCI_MSIX_PBA 0x800
+#define PCI_MSIX_TABLE_AT 0
+#define PCI_MSIX_PBA_AT 0x800
 #define PCI_MSIX_BAR_BYTES 0x1000
-#define PCI_MSIX_MAX (PCI_MSIX_PBA / 16)
+#define PCI_MSIX_MAX (PCI_MSIX_PBA_AT / 16)
 
 /* Type 0 header and capabilities from what the class and its regions say. */
 void pci_init(struct pci *pci, const struct fp_class *class_, const struct fp_region *regions);

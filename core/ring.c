@@ -60,6 +60,7 @@ struct ring {
 	struct ring_wait wait;
 	unsigned int features;
 	struct ring_hook *hooks;
+	bool hurry;			/* the next turn is not to wait */
 	struct ring_slot *queued_sends; /* to be submitted by the next turn */
 	struct ring_slot *free_slots;
 	struct slot_chunk *chunks;
@@ -390,6 +391,11 @@ void ring_before_submit(struct ring *ring, struct ring_hook *hook)
 	ring->hooks = hook;
 }
 
+void ring_hurry(struct ring *ring)
+{
+	ring->hurry = true;
+}
+
 void ring_hook_drop(struct ring_hook *hook)
 {
 	struct ring_hook **at;
@@ -554,16 +560,24 @@ static void complete(struct ring_slot *slot, const struct io_uring_cqe *cqe)
 	}
 }
 
+static bool overflown(const struct ring *ring)
+{
+	return *ring->uring.sq.kflags & IORING_SQ_CQ_OVERFLOW;
+}
+
 static void drain_completions(struct ring *ring)
 {
 	struct io_uring_cqe *cqe;
+	/* Not what comes meanwhile: a busy peer would keep everything that was queued from leaving. */
+	unsigned int nr = io_uring_cq_ready(&ring->uring);
 
-	while (!io_uring_peek_cqe(&ring->uring, &cqe)) {
+	while ((nr || overflown(ring)) && !io_uring_peek_cqe(&ring->uring, &cqe)) {
 		struct ring_slot *slot = io_uring_cqe_get_data(cqe);
 		struct io_uring_cqe copy = *cqe;
 
 		/* Before the callbacks, which may submit: the entry must be free by then. */
 		io_uring_cqe_seen(&ring->uring, cqe);
+		nr -= nr > 0;
 		ring->stats.completions++;
 		if (slot)
 			complete(slot, &copy);
@@ -619,7 +633,7 @@ static int submit_and_wait(struct ring *ring, int64_t timeout_ns)
 	if (io_uring_cq_ready(&ring->uring))
 		timeout_ns = 0;
 	if (!timeout_ns && !io_uring_sq_ready(&ring->uring) &&
-	    !(*ring->uring.sq.kflags & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW)))
+	    !(*ring->uring.sq.kflags & IORING_SQ_TASKRUN) && !overflown(ring))
 		return 0;
 	ring->stats.enters++;
 	if (timeout_ns < 0)
@@ -644,11 +658,15 @@ static void run_hooks(struct ring *ring)
 
 int ring_turn(struct ring *ring, int64_t timeout_ns)
 {
-	bool spinning = ring->wait.mode == RING_WAIT_SPIN && timeout_ns;
 	struct ring_slot *sends;
+	bool spinning;
 	int ret;
 
 	run_hooks(ring);
+	if (ring->hurry)
+		timeout_ns = 0;
+	ring->hurry = false;
+	spinning = ring->wait.mode == RING_WAIT_SPIN && timeout_ns;
 	sends = arm_sends(ring);
 	ret = submit_and_wait(ring, spinning ? 0 : timeout_ns);
 	if (spinning && !io_uring_cq_ready(&ring->uring)) {

@@ -36,7 +36,10 @@ struct ring_wait {
 /* "block" or "spin=MICROSECONDS" (at most 1,000,000) to *wait; -EINVAL when it is neither. */
 int ring_wait_parse(const char *text, struct ring_wait *wait);
 
-/* Bytes that arrived, with the fds that came on the first of them: the callee's from then on. */
+/*
+ * Bytes that arrived, with the fds that came on one of them: the callee's from then on. Nothing that
+ * was sent behind the bytes of the fds' own send is among them, but what was sent before may be.
+ */
 struct ring_received {
 	const uint8_t *data; /* valid until the callback returns */
 	size_t len;	     /* 0: the peer has closed its end */
@@ -113,6 +116,9 @@ int ring_turn(struct ring *ring, int64_t timeout_ns);
 
 /* Runs `hook` before the next submission; once, however often it is asked for. */
 void ring_before_submit(struct ring *ring, struct ring_hook *hook);
+
+/* The coming turn does not wait: the caller has more to do as soon as what is queued has left. */
+void ring_hurry(struct ring *ring);
 
 /* Forgets a hook that was asked for; nothing when it was not. */
 void ring_hook_drop(struct ring_hook *hook);

@@ -61,13 +61,20 @@ static ssize_t refuse(struct request *request, const char *field, int error)
 	return error;
 }
 
+/* The fixed part of an answer. Replies lie behind one another, at any alignment. */
+static ssize_t answer(void *reply, const void *fixed, size_t len)
+{
+	memcpy(reply, fixed, len);
+	return (ssize_t)len;
+}
+
 /* ---- the commands ---- */
 
-static ssize_t version(struct request *request, void *reply)
+static ssize_t do_version(struct request *request, void *reply)
 {
 	struct session *session = request->session;
 	const struct channel_msg *msg = request->msg;
-	struct wire_version *answer = reply;
+	struct wire_version version = { .major = WIRE_MAJOR, .minor = WIRE_MINOR };
 	struct wire_version asked;
 	const char *why;
 	int len;
@@ -82,13 +89,13 @@ static ssize_t version(struct request *request, void *reply)
 	if (caps_parse(msg->body + sizeof(asked), msg->body_len - sizeof(asked), &session->peer,
 		       &why))
 		return refuse(request, why, -EINVAL);
-	answer->major = WIRE_MAJOR;
-	answer->minor = asked.minor < WIRE_MINOR ? asked.minor : WIRE_MINOR;
-	len = caps_format(&caps_ours, (char *)(answer + 1), VERSION_JSON_BYTES);
+	if (asked.minor < version.minor)
+		version.minor = asked.minor;
+	len = caps_format(&caps_ours, (char *)reply + sizeof(version), VERSION_JSON_BYTES);
 	if (len < 0)
 		return len;
 	session->negotiated = true;
-	return (ssize_t)sizeof(*answer) + len;
+	return answer(reply, &version, sizeof(version)) + len;
 }
 
 static ssize_t do_dma_map(struct request *request, void *reply)
@@ -114,48 +121,45 @@ static ssize_t do_dma_unmap(struct request *request, void *reply)
 	ret = dma_unmap(&request->session->dev->dma, &unmap, &request->field);
 	if (ret)
 		return ret;
-	memcpy(reply, &unmap, sizeof(unmap));
-	return sizeof(unmap);
+	return answer(reply, &unmap, sizeof(unmap));
 }
 
 static ssize_t device_info(struct request *request, void *reply)
 {
-	struct wire_device_info *info = reply;
-	uint32_t argsz;
-
-	memcpy(&argsz, request->msg->body, sizeof(argsz));
-	if (argsz < sizeof(*info))
-		return refuse(request, "argsz", -EINVAL);
-	*info = (struct wire_device_info){
-		.argsz = sizeof(*info),
+	struct wire_device_info info = {
+		.argsz = sizeof(info),
 		.flags = WIRE_DEVICE_RESETTABLE | WIRE_DEVICE_PCI,
 		.num_regions = FP_NR_REGIONS,
 		.num_irqs = FP_NR_IRQS,
 	};
-	return sizeof(*info);
+	uint32_t argsz;
+
+	memcpy(&argsz, request->msg->body, sizeof(argsz));
+	if (argsz < sizeof(info))
+		return refuse(request, "argsz", -EINVAL);
+	return answer(reply, &info, sizeof(info));
 }
 
 static ssize_t region_info(struct request *request, void *reply)
 {
-	struct wire_region_info *info = reply;
-	struct wire_region_info asked;
+	struct wire_region_info info, asked;
 	const struct fp_region *region;
 
 	memcpy(&asked, request->msg->body, sizeof(asked));
-	if (asked.argsz < sizeof(*info))
+	if (asked.argsz < sizeof(info))
 		return refuse(request, "argsz", -EINVAL);
 	if (asked.index >= FP_NR_REGIONS)
 		return refuse(request, "index", -EINVAL);
 	region = &request->session->dev->regions[asked.index];
-	*info = (struct wire_region_info){
-		.argsz = sizeof(*info),
+	info = (struct wire_region_info){
+		.argsz = sizeof(info),
 		.index = asked.index,
 		.size = region->size,
 	};
 	if (region->size)
-		info->flags = WIRE_REGION_READABLE |
-			      (region->flags & FP_REGION_READ_ONLY ? 0 : WIRE_REGION_WRITEABLE);
-	return sizeof(*info);
+		info.flags = WIRE_REGION_READABLE |
+			     (region->flags & FP_REGION_READ_ONLY ? 0 : WIRE_REGION_WRITEABLE);
+	return answer(reply, &info, sizeof(info));
 }
 
 static size_t entry_bytes(const struct session *session)
@@ -200,14 +204,13 @@ static void put_entry(const struct session *session, uint8_t *at,
 static ssize_t region_io_fds(struct request *request, void *reply)
 {
 	struct session *session = request->session;
-	struct wire_region_io_fds *answer = reply;
-	struct wire_region_io_fds asked;
+	struct wire_region_io_fds fixed, asked;
 	struct wire_io_fd_deployed entry;
 	const struct iofd *iofds;
 	uint32_t offered, nr;
 
 	memcpy(&asked, request->msg->body, sizeof(asked));
-	if (asked.argsz < sizeof(*answer))
+	if (asked.argsz < sizeof(fixed))
 		return refuse(request, "argsz", -EINVAL);
 	if (asked.flags)
 		return refuse(request, "flags", -EINVAL);
@@ -216,45 +219,46 @@ static ssize_t region_io_fds(struct request *request, void *reply)
 	if (asked.count)
 		return refuse(request, "count", -EINVAL);
 	offered = io_fds_offered(session, asked.index);
-	*answer = (struct wire_region_io_fds){
-		.argsz = (uint32_t)(sizeof(*answer) + offered * entry_bytes(session)),
+	fixed = (struct wire_region_io_fds){
+		.argsz = (uint32_t)(sizeof(fixed) + offered * entry_bytes(session)),
 		.index = asked.index,
 		.count = offered,
 	};
-	if (asked.argsz < answer->argsz || !offered)
-		return sizeof(*answer);
+	if (asked.argsz < fixed.argsz || !offered)
+		return answer(reply, &fixed, sizeof(fixed));
 	/* When there are no fds to be had, a region without any is a correct answer. */
 	if (iofd_publish(session->dev, asked.index, &iofds, &nr)) {
-		answer->argsz = sizeof(*answer);
-		answer->count = 0;
-		return sizeof(*answer);
+		fixed.argsz = sizeof(fixed);
+		fixed.count = 0;
+		return answer(reply, &fixed, sizeof(fixed));
 	}
 	for (uint32_t i = 0; i < offered; i++) {
 		iofd_entry(&iofds[i], i, &entry);
-		put_entry(session, (uint8_t *)(answer + 1) + i * entry_bytes(session), &entry);
+		put_entry(session, (uint8_t *)reply + sizeof(fixed) + i * entry_bytes(session),
+			  &entry);
 		request->fds[i] = iofds[i].fd;
 	}
 	request->nr_fds = offered;
-	return answer->argsz;
+	answer(reply, &fixed, sizeof(fixed));
+	return fixed.argsz;
 }
 
 static ssize_t irq_info(struct request *request, void *reply)
 {
-	struct wire_irq_info *info = reply;
-	struct wire_irq_info asked;
+	struct wire_irq_info info, asked;
 
 	memcpy(&asked, request->msg->body, sizeof(asked));
-	if (asked.argsz < sizeof(*info))
+	if (asked.argsz < sizeof(info))
 		return refuse(request, "argsz", -EINVAL);
 	if (asked.index >= FP_NR_IRQS)
 		return refuse(request, "index", -EINVAL);
-	*info = (struct wire_irq_info){
-		.argsz = sizeof(*info),
+	info = (struct wire_irq_info){
+		.argsz = sizeof(info),
 		.flags = request->session->dev->irqs[asked.index].flags,
 		.index = asked.index,
 		.count = request->session->dev->irqs[asked.index].count,
 	};
-	return sizeof(*info);
+	return answer(reply, &info, sizeof(info));
 }
 
 static ssize_t set_irqs(struct request *request, void *reply)
@@ -292,31 +296,32 @@ static size_t region_read_count(const struct request *request)
 
 static ssize_t region_read(struct request *request, void *reply)
 {
-	struct wire_region_access *access = reply;
+	struct wire_region_access access;
 	int ret;
 
-	memcpy(access, request->msg->body, sizeof(*access));
-	if (access->count > caps_ours.max_data_xfer_size)
+	memcpy(&access, request->msg->body, sizeof(access));
+	if (access.count > caps_ours.max_data_xfer_size)
 		return refuse(request, "count", -EINVAL);
-	ret = region_access(request->session->dev, access->region, access->offset, access + 1,
-			    access->count, false, &request->field);
-	return ret ? ret : (ssize_t)(sizeof(*access) + access->count);
+	ret = region_access(request->session->dev, access.region, access.offset,
+			    (uint8_t *)reply + sizeof(access), access.count, false,
+			    &request->field);
+	return ret ? ret : answer(reply, &access, sizeof(access)) + access.count;
 }
 
 static ssize_t region_write(struct request *request, void *reply)
 {
 	const struct channel_msg *msg = request->msg;
-	struct wire_region_access *access = reply;
+	struct wire_region_access access;
 	int ret;
 
-	memcpy(access, msg->body, sizeof(*access));
-	if (access->count != msg->body_len - sizeof(*access) ||
-	    access->count > caps_ours.max_data_xfer_size)
+	memcpy(&access, msg->body, sizeof(access));
+	if (access.count != msg->body_len - sizeof(access) ||
+	    access.count > caps_ours.max_data_xfer_size)
 		return refuse(request, "count", -EINVAL);
-	ret = region_access(request->session->dev, access->region, access->offset,
-			    (void *)(msg->body + sizeof(*access)), access->count, true,
+	ret = region_access(request->session->dev, access.region, access.offset,
+			    (void *)(msg->body + sizeof(access)), access.count, true,
 			    &request->field);
-	return ret ? ret : (ssize_t)sizeof(*access);
+	return ret ? ret : answer(reply, &access, sizeof(access));
 }
 
 static ssize_t reset(struct request *request, void *reply)
@@ -334,7 +339,7 @@ static ssize_t reset(struct request *request, void *reply)
 
 static const struct command commands[WIRE_CMD_END] = {
 	[WIRE_VERSION] = {
-		.run = version,
+		.run = do_version,
 		.min = sizeof(struct wire_version),
 		.max = ANY,
 		.reply = sizeof(struct wire_version) + VERSION_JSON_BYTES,

@@ -14,6 +14,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* A message lies where its stream puts it, so at any address: accesses must not count on more. */
+#define WIRE_PACKED __attribute__((packed))
+
 #define WIRE_MAJOR 0
 #define WIRE_MINOR 2
 
@@ -54,14 +57,14 @@ struct wire_header {
 	uint32_t msg_size; /* header included */
 	uint32_t flags;
 	uint32_t error_no;
-};
+} WIRE_PACKED;
 static_assert(sizeof(struct wire_header) == 16, "header");
 
 /* 1 VERSION; a NUL-terminated JSON text may follow. */
 struct wire_version {
 	uint16_t major;
 	uint16_t minor;
-};
+} WIRE_PACKED;
 static_assert(sizeof(struct wire_version) == 4, "VERSION");
 
 /* 2 DMA_MAP */
@@ -79,7 +82,7 @@ struct wire_dma_map {
 	uint64_t offset; /* into the fd's file */
 	uint64_t address;
 	uint64_t size;
-};
+} WIRE_PACKED;
 static_assert(sizeof(struct wire_dma_map) == 32, "DMA_MAP");
 
 /* 3 DMA_UNMAP */
@@ -93,7 +96,7 @@ struct wire_dma_unmap {
 	uint32_t flags;
 	uint64_t address;
 	uint64_t size;
-};
+} WIRE_PACKED;
 static_assert(sizeof(struct wire_dma_unmap) == 24, "DMA_UNMAP");
 
 /* 4 DEVICE_GET_INFO */
@@ -107,7 +110,7 @@ struct wire_device_info {
 	uint32_t flags;
 	uint32_t num_regions;
 	uint32_t num_irqs;
-};
+} WIRE_PACKED;
 static_assert(sizeof(struct wire_device_info) == 16, "DEVICE_GET_INFO");
 
 /* 5 DEVICE_GET_REGION_INFO; capabilities may follow at cap_offset. */
@@ -125,7 +128,7 @@ struct wire_region_info {
 	uint32_t cap_offset; /* from the body's start */
 	uint64_t size;
 	uint64_t offset; /* for mmap */
-};
+} WIRE_PACKED;
 static_assert(sizeof(struct wire_region_info) == 32, "DEVICE_GET_REGION_INFO");
 
 /* 6 DEVICE_GET_REGION_IO_FDS; `count` entries follow, the stride is (argsz - 16) / count. */
@@ -134,7 +137,7 @@ struct wire_region_io_fds {
 	uint32_t flags;
 	uint32_t index;
 	uint32_t count;
-};
+} WIRE_PACKED;
 static_assert(sizeof(struct wire_region_io_fds) == 16, "DEVICE_GET_REGION_IO_FDS");
 
 enum {
@@ -158,7 +161,7 @@ struct wire_io_fd_spec {
 	uint32_t flags;
 	uint32_t padding;
 	uint64_t datamatch; /* an ioregionfd's user_data */
-};
+} WIRE_PACKED;
 static_assert(sizeof(struct wire_io_fd_spec) == 40, "io_fds, published layout");
 
 /* The same as deployed servers and the one known foreign client have it. */
@@ -171,7 +174,7 @@ struct wire_io_fd_deployed {
 	uint32_t shadow_mem_fd_index;
 	uint64_t shadow_offset; /* an ioregionfd's user_data */
 	uint64_t datamatch;
-};
+} WIRE_PACKED;
 static_assert(sizeof(struct wire_io_fd_deployed) == 48, "io_fds, deployed layout");
 
 /* 7 DEVICE_GET_IRQ_INFO */
@@ -187,7 +190,7 @@ struct wire_irq_info {
 	uint32_t flags;
 	uint32_t index;
 	uint32_t count;
-};
+} WIRE_PACKED;
 static_assert(sizeof(struct wire_irq_info) == 16, "DEVICE_GET_IRQ_INFO");
 
 /* 8 DEVICE_SET_IRQS; `count` bytes follow for DATA_BOOL. */
@@ -208,7 +211,7 @@ struct wire_irq_set {
 	uint32_t index;
 	uint32_t start;
 	uint32_t count;
-};
+} WIRE_PACKED;
 static_assert(sizeof(struct wire_irq_set) == 20, "DEVICE_SET_IRQS");
 
 /* 9 REGION_READ, 10 REGION_WRITE; data follows a read's reply and a write's request. */
@@ -216,7 +219,7 @@ struct wire_region_access {
 	uint64_t offset;
 	uint32_t region;
 	uint32_t count;
-};
+} WIRE_PACKED;
 static_assert(sizeof(struct wire_region_access) == 16, "REGION_READ, REGION_WRITE");
 
 /* Defaults of what VERSION negotiates, and the bounds that a sane peer stays within. */

@@ -65,6 +65,18 @@ static inline void guest_print(const struct payload_params *params, const char *
 		guest_write8(params->console_address, (uint8_t)*text++);
 }
 
+static inline void guest_print_decimal(const struct payload_params *params, uint64_t value)
+{
+	char digits[20];
+	int nr = 0;
+
+	do
+		digits[nr++] = (char)('0' + value % 10);
+	while (value /= 10);
+	while (nr)
+		guest_write8(params->console_address, (uint8_t)digits[--nr]);
+}
+
 /* In hexadecimal, without leading zeros. */
 static inline void guest_print_hex(const struct payload_params *params, uint64_t value)
 {

@@ -15,7 +15,13 @@
 #define RINGS 1000
 #define MAX_LOOKS 20000
 
-static void print_number(const struct payload_params *params, const char *before, uint64_t value)
+static void print_decimal(const struct payload_params *params, const char *before, uint64_t value)
+{
+	guest_print(params, before);
+	guest_print_decimal(params, value);
+}
+
+static void print_hex(const struct payload_params *params, const char *before, uint64_t value)
 {
 	guest_print(params, before);
 	guest_print_hex(params, value);
@@ -23,12 +29,12 @@ static void print_number(const struct payload_params *params, const char *before
 
 static void describe(const struct payload_params *params, const struct payload_bar *bar)
 {
-	print_number(params, "device ", bar->device);
-	print_number(params, " is ", bar->vendor_id);
-	print_number(params, ":", bar->device_id);
-	print_number(params, ", BAR ", bar->bar);
-	print_number(params, bar->flags & PAYLOAD_BAR_IO ? " at port " : " at ", bar->address);
-	print_number(params, ", bytes ", bar->size);
+	print_decimal(params, "device ", bar->device);
+	print_hex(params, " is ", bar->vendor_id);
+	print_hex(params, ":", bar->device_id);
+	print_decimal(params, ", BAR ", bar->bar);
+	print_hex(params, bar->flags & PAYLOAD_BAR_IO ? " at port " : " at ", bar->address);
+	print_decimal(params, ", bytes ", bar->size);
 	guest_print(params, "\n");
 }
 
@@ -45,8 +51,8 @@ static int ring(const struct payload_params *params, uint64_t bar)
 		guest_write32(bar + TESTDEV_DOORBELL, (uint32_t)i);
 	for (int i = 0; i < MAX_LOOKS && rung != RINGS; i++)
 		rung = guest_read32(bar + TESTDEV_RUNG) - before;
-	print_number(params, "rings ", RINGS);
-	print_number(params, ", heard ", rung);
+	print_decimal(params, "rings ", RINGS);
+	print_decimal(params, ", heard ", rung);
 	guest_print(params, "\n");
 	return rung == RINGS ? 0 : 2;
 }

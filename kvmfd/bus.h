@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* bus: guest address -> who answers. */
+#ifndef KVMFD_BUS_H
+#define KVMFD_BUS_H
+
+#include <stdint.h>
+
+struct bus;
+
+enum bus_space {
+	BUS_MMIO,
+	BUS_PIO,
+	BUS_NR_SPACES
+};
+
+/* What a handler returns to make vcpu_run() return. */
+#define BUS_STOP 1
+
+/*
+ * `offset` counts from the range's start; `len` is 1 to 8 bytes and all of them lie within the
+ * range. 0 or BUS_STOP: a guest's access can't fail, so a handler deals with its own errors.
+ */
+struct bus_ops {
+	int (*read)(void *opaque, uint64_t offset, void *data, uint32_t len);
+	int (*write)(void *opaque, uint64_t offset, const void *data, uint32_t len);
+};
+
+struct bus_range {
+	enum bus_space space;
+	uint64_t base;
+	uint64_t size; /* bytes */
+	const struct bus_ops *ops;
+	void *opaque;
+};
+
+/* Accesses that nobody answered: reads gave all ones, writes were dropped. */
+struct bus_stats {
+	uint64_t stray_reads;
+	uint64_t stray_writes;
+};
+
+/* *out is to be given to bus_close(); -ENOMEM. */
+int bus_open(struct bus **out);
+
+void bus_close(struct bus *bus);
+
+/*
+ * Adds a range; a copy of it is kept, ops and opaque stay the caller's.
+ *   -EINVAL  size 0, or the range wraps or leaves its space (PIO ends at 0x10000)
+ *   -EEXIST  it overlaps another
+ */
+int bus_add(struct bus *bus, const struct bus_range *range);
+
+/* Removes the range that starts at `base`: -ENOENT. */
+int bus_remove(struct bus *bus, enum bus_space space, uint64_t base);
+
+/* One access of `len` bytes (1 to 8). One that is not wholly within a range is nobody's. */
+int bus_read(struct bus *bus, enum bus_space space, uint64_t addr, void *data, uint32_t len);
+int bus_write(struct bus *bus, enum bus_space space, uint64_t addr, const void *data, uint32_t len);
+
+const struct bus_stats *bus_stats(const struct bus *bus);
+
+#endif

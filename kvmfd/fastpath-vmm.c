@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* fastpath-vmm: the companion client, a small KVM monitor that attaches vfio-user devices. */
+#include <errno.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "machine.h"
+#include "payload.h"
+#include "vfio_pci.h"
+#include "vmm_options.h"
+
+/* Everything that runs. */
+struct vmm {
+	struct machine *machine;
+	struct vfio_pci *devices[VMM_MAX_DEVICES];
+	struct payload *payload;
+};
+
+static int pin(int cpu)
+{
+	cpu_set_t cpus;
+
+	if (cpu < 0)
+		return 0;
+	CPU_ZERO(&cpus);
+	CPU_SET(cpu, &cpus);
+	if (!sched_setaffinity(0, sizeof(cpus), &cpus))
+		return 0;
+	log_error("--cpu %d: %s", cpu, strerror(errno));
+	return -EINVAL;
+}
+
+static int open_devices(struct vmm *vmm, const struct vmm_options *options)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; i < options->nr_devices && !ret; i++) {
+		struct vfio_pci_options device = options->devices[i];
+
+		device.wait = options->wait;
+		ret = vfio_pci_open(vmm->machine, &device, &vmm->devices[i]);
+	}
+	return ret;
+}
+
+static void introduce(struct payload *payload, const struct vfio_pci *dev, unsigned int number)
+{
+	for (unsigned int i = 0; i < VFIO_PCI_NR_BARS; i++) {
+		const struct vfio_pci_bar *bar = vfio_pci_bar(dev, i);
+		const struct payload_bar told = {
+			.address = bar->base,
+			.size = bar->size,
+			.device = (uint16_t)number,
+			.bar = (uint16_t)i,
+			.flags = bar->space == BUS_PIO ? PAYLOAD_BAR_IO : 0,
+			.vendor_id = vfio_pci_vendor_id(dev),
+			.device_id = vfio_pci_device_id(dev),
+		};
+
+		if (bar->size)
+			payload_add_bar(payload, &told);
+	}
+}
+
+static int open_all(struct vmm *vmm, const struct vmm_options *options)
+{
+	int ret = pin(options->cpu);
+
+	if (!ret)
+		ret = machine_open(options->memory, &vmm->machine);
+	if (!ret)
+		ret = open_devices(vmm, options);
+	if (!ret)
+		ret = payload_open_file(vmm->machine, options->payload, &vmm->payload);
+	for (unsigned int i = 0; i < options->nr_devices && !ret; i++)
+		introduce(vmm->payload, vmm->devices[i], i);
+	return ret;
+}
+
+static void close_all(struct vmm *vmm)
+{
+	payload_close(vmm->payload);
+	for (unsigned int i = 0; i < VMM_MAX_DEVICES; i++)
+		vfio_pci_close(vmm->devices[i]);
+	machine_close(vmm->machine);
+}
+
+/* For the signal handler, which has nothing else to get them from. */
+static struct vcpu *running;
+static volatile sig_atomic_t ended_by;
+
+static void end(int sig)
+{
+	ended_by = sig;
+	vcpu_kick(running);
+}
+
+/* Until here a signal simply kills: there is nothing to clean up that the kernel would not. */
+static void catch_signals(struct vcpu *vcpu)
+{
+	const struct sigaction action = { .sa_handler = end };
+
+	running = vcpu;
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+}
+
+static void release_signals(void)
+{
+	signal(SIGINT, SIG_DFL);
+	signal(SIGTERM, SIG_DFL);
+}
+
+/* Runs the guest to its end; the exit status. */
+static int run(struct vmm *vmm)
+{
+	int ret;
+
+	catch_signals(vmm->machine->vcpu);
+	do {
+		ret = vcpu_run(vmm->machine->vcpu, vmm->machine->bus);
+	} while (ret == -EINTR && !ended_by);
+	release_signals();
+	if (ended_by)
+		return 128 + ended_by;
+	if (ret)
+		return EXIT_FAILURE;
+	return vmm->payload->exit_code > VMM_MAX_STATUS ? VMM_MAX_STATUS :
+							  (int)vmm->payload->exit_code;
+}
+
+/* ---- --stats ---- */
+
+static void print_exits(const struct machine *machine)
+{
+	static const char *const counters[] = { "exits", "mmio_exits", "io_exits",
+						"insn_emulation" };
+	const struct vcpu_exits *exits = vcpu_exits(machine->vcpu);
+	const struct bus_stats *stray = bus_stats(machine->bus);
+	uint64_t value;
+
+	fprintf(stderr,
+		"exits to the monitor: %" PRIu64 " (%" PRIu64 " mmio, %" PRIu64 " pio, %" PRIu64
+		" signals); nobody answered %" PRIu64 " reads, %" PRIu64 " writes\n",
+		exits->all, exits->mmio, exits->pio, exits->interrupted, stray->stray_reads,
+		stray->stray_writes);
+	fprintf(stderr, "%s counts:", vm_module());
+	for (size_t i = 0; i < sizeof(counters) / sizeof(*counters); i++)
+		if (!vcpu_stat(machine->vcpu, counters[i], &value))
+			fprintf(stderr, " %s %" PRIu64, counters[i], value);
+	fprintf(stderr, "\n");
+}
+
+static void print_bar(const struct vmm_options *options, const struct vmm *vmm, unsigned int number,
+		      unsigned int index)
+{
+	const struct vfio_pci_bar *bar = vfio_pci_bar(vmm->devices[number], index);
+
+	if (!bar->size)
+		return;
+	fprintf(stderr,
+		"%s: BAR %u at %s%#" PRIx64 ", %" PRIu64 " bytes: by socket %" PRIu64
+		" reads, %" PRIu64 " writes; by ioeventfd ",
+		options->devices[number].socket, index, bar->space == BUS_PIO ? "port " : "",
+		bar->base, bar->size, bar->reads, bar->writes);
+	if (bar->io_fds)
+		fprintf(stderr, "%u of %u doorbells\n", bar->io_fds->nr_roads,
+			bar->io_fds->set.nr_entries);
+	else
+		fprintf(stderr, "none\n");
+}
+
+static void print_stats(const struct vmm_options *options, const struct vmm *vmm)
+{
+	print_exits(vmm->machine);
+	for (unsigned int i = 0; i < options->nr_devices; i++)
+		for (unsigned int bar = 0; bar < VFIO_PCI_NR_BARS; bar++)
+			print_bar(options, vmm, i, bar);
+}
+
+int main(int argc, char **argv)
+{
+	struct vmm_options options;
+	struct vmm vmm = { 0 };
+	int status = EXIT_FAILURE;
+	int ret;
+
+	log_set_name("fastpath-vmm");
+	ret = vmm_options_parse(&options, argc, argv);
+	if (ret > 0)
+		status = EXIT_SUCCESS;
+	if (!ret && !open_all(&vmm, &options)) {
+		status = run(&vmm);
+		if (options.stats)
+			print_stats(&options, &vmm);
+	}
+	close_all(&vmm);
+	vmm_options_free(&options);
+	return status;
+}

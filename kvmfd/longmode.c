@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "longmode.h"
+
+#include <asm/processor-flags.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <linux/kvm.h>
+#include <string.h>
+
+#include "log.h"
+
+/* Where the tables lie, below LONGMODE_TABLES_END. */
+#define GDT_ADDRESS 0x1000u
+#define TSS_ADDRESS 0x2000u /* and the two pages behind it */
+#define PML4_ADDRESS 0x8000u
+#define PDPT_ADDRESS 0x9000u
+#define PD_ADDRESS 0xa000u /* four pages, one for each GiB */
+
+#define NR_GIB 4u
+#define ENTRIES 512u
+
+/* Of page table entries: Intel SDM volume 3, "Paging". Accessed and dirty spare the CPU a write. */
+enum {
+	PAGE_PRESENT = 1 << 0,
+	PAGE_WRITE = 1 << 1,
+	PAGE_USER = 1 << 2,
+	PAGE_ACCESSED = 1 << 5,
+	PAGE_DIRTY = 1 << 6,
+	PAGE_LARGE = 1 << 7,
+	PAGE_TABLE = PAGE_PRESENT | PAGE_WRITE | PAGE_USER | PAGE_ACCESSED,
+	PAGE_2M = PAGE_TABLE | PAGE_DIRTY | PAGE_LARGE,
+};
+
+/* Linux's own selectors of user programs: what reads them back finds what it knows. */
+#define USER_DATA 0x2b
+#define USER_CODE 0x33
+#define TASK 0x40
+#define GDT_ENTRIES 10 /* the task's descriptor takes two */
+
+/* Segment types, with the accessed bit that the CPU would set; the task is a busy one. */
+enum {
+	TYPE_DATA = 3,
+	TYPE_CODE = 11,
+	TYPE_TASK = 11,
+};
+
+/* A 64-bit TSS with a bitmap of forbidden ports, which an all-ones byte has to follow. */
+struct tss {
+	uint8_t unused[102];
+	uint16_t bitmap_offset;
+	uint8_t bitmap[65536 / 8];
+	uint8_t end;
+} __attribute__((packed));
+
+#define EFER_LME (1u << 8)
+#define EFER_LMA (1u << 10)
+
+static const struct kvm_segment data_segment = {
+	.limit = UINT32_MAX,
+	.selector = USER_DATA,
+	.type = TYPE_DATA,
+	.present = 1,
+	.dpl = 3,
+	.db = 1,
+	.s = 1,
+	.g = 1,
+};
+
+static const struct kvm_segment code_segment = {
+	.limit = UINT32_MAX,
+	.selector = USER_CODE,
+	.type = TYPE_CODE,
+	.present = 1,
+	.dpl = 3,
+	.s = 1,
+	.l = 1,
+	.g = 1,
+};
+
+static const struct kvm_segment task_segment = {
+	.base = TSS_ADDRESS,
+	.limit = sizeof(struct tss) - 1,
+	.selector = TASK,
+	.type = TYPE_TASK,
+	.present = 1,
+};
+
+/* An LDT there has to be none: only an unusable one may be so empty. */
+static const struct kvm_segment no_ldt = { .type = 2, .unusable = 1 };
+
+/* The low half of a descriptor; the high half of a system segment's is base >> 32. */
+static uint64_t descriptor(const struct kvm_segment *segment)
+{
+	uint64_t limit = segment->g ? segment->limit >> 12 : segment->limit;
+	uint64_t attributes = segment->type | segment->s << 4 | segment->dpl << 5 |
+			      segment->present << 7 | segment->l << 13 | segment->db << 14 |
+			      segment->g << 15;
+
+	return (limit & 0xffff) | (segment->base & 0xffffff) << 16 | attributes << 40 |
+	       (limit >> 16 & 0xf) << 48 | (segment->base >> 24 & 0xff) << 56;
+}
+
+static void write_gdt(void *at)
+{
+	uint64_t gdt[GDT_ENTRIES] = {
+		[USER_DATA / 8] = descriptor(&data_segment),
+		[USER_CODE / 8] = descriptor(&code_segment),
+		[TASK / 8] = descriptor(&task_segment),
+	};
+
+	memcpy(at, gdt, sizeof(gdt));
+}
+
+static void write_tss(void *at)
+{
+	struct tss *tss = at;
+
+	*tss = (struct tss){ .bitmap_offset = offsetof(struct tss, bitmap), .end = 0xff };
+}
+
+static void write_page_tables(uint8_t *tables)
+{
+	uint64_t *pml4 = (uint64_t *)(tables + PML4_ADDRESS);
+	uint64_t *pdpt = (uint64_t *)(tables + PDPT_ADDRESS);
+	uint64_t *pd = (uint64_t *)(tables + PD_ADDRESS);
+
+	pml4[0] = PDPT_ADDRESS | PAGE_TABLE;
+	for (uint64_t i = 0; i < NR_GIB; i++)
+		pdpt[i] = (PD_ADDRESS + i * 4096) | PAGE_TABLE;
+	for (uint64_t i = 0; i < NR_GIB * ENTRIES; i++)
+		pd[i] = i << 21 | PAGE_2M;
+}
+
+static int set_special_registers(struct vcpu *vcpu)
+{
+	struct kvm_sregs sregs;
+	int ret = vcpu_get_sregs(vcpu, &sregs);
+
+	if (ret)
+		return ret;
+	sregs.cs = code_segment;
+	sregs.ds = sregs.es = sregs.fs = sregs.gs = sregs.ss = data_segment;
+	sregs.tr = task_segment;
+	sregs.ldt = no_ldt;
+	sregs.gdt = (struct kvm_dtable){ .base = GDT_ADDRESS, .limit = GDT_ENTRIES * 8 - 1 };
+	sregs.idt = (struct kvm_dtable){ 0 };
+	sregs.cr0 = X86_CR0_PE | X86_CR0_MP | X86_CR0_ET | X86_CR0_NE | X86_CR0_WP | X86_CR0_PG;
+	sregs.cr3 = PML4_ADDRESS;
+	sregs.cr4 = X86_CR4_PAE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT;
+	sregs.efer = EFER_LME | EFER_LMA;
+	return vcpu_set_sregs(vcpu, &sregs);
+}
+
+int longmode_setup(struct vcpu *vcpu, const struct memory *memory,
+		   const struct longmode_entry *entry)
+{
+	uint8_t *tables = memory_ptr(memory, 0, LONGMODE_TABLES_END);
+	const struct kvm_regs regs = {
+		.rip = entry->rip,
+		.rsp = entry->rsp,
+		.rdi = entry->rdi,
+		.rflags = X86_EFLAGS_FIXED,
+	};
+	int ret;
+
+	if (!tables) {
+		log_error("guest memory of %" PRIu64 " bytes has no room for the CPU's tables",
+			  memory->size);
+		return -ENOSPC;
+	}
+	memset(tables, 0, LONGMODE_TABLES_END);
+	write_gdt(tables + GDT_ADDRESS);
+	write_tss(tables + TSS_ADDRESS);
+	write_page_tables(tables);
+	ret = set_special_registers(vcpu);
+	return ret ? ret : vcpu_set_regs(vcpu, &regs);
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "machine.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#define PAGE_BYTES 4096u
+
+static int open_parts(struct machine *machine, uint64_t memory)
+{
+	int ret = vm_open(&machine->vm);
+
+	if (!ret)
+		ret = memory_open(machine->vm, memory, &machine->memory);
+	if (!ret)
+		ret = bus_open(&machine->bus);
+	if (!ret)
+		ret = vcpu_open(machine->vm, machine->memory, 0, &machine->vcpu);
+	return ret;
+}
+
+int machine_open(uint64_t memory, struct machine **out)
+{
+	struct machine *machine = malloc(sizeof(*machine));
+	int ret;
+
+	if (!machine)
+		return -ENOMEM;
+	*machine = (struct machine){
+		.windows[BUS_MMIO] = { MACHINE_MMIO_BASE, MACHINE_MMIO_END },
+		.windows[BUS_PIO] = { MACHINE_PIO_BASE, MACHINE_PIO_END },
+	};
+	ret = open_parts(machine, memory);
+	if (ret) {
+		machine_close(machine);
+		return ret;
+	}
+	*out = machine;
+	return 0;
+}
+
+void machine_close(struct machine *machine)
+{
+	if (!machine)
+		return;
+	vcpu_close(machine->vcpu);
+	bus_close(machine->bus);
+	vm_close(machine->vm);
+	memory_close(machine->memory);
+	free(machine);
+}
+
+int machine_place(struct machine *machine, enum bus_space space, uint64_t size, uint64_t *base)
+{
+	struct window *window = &machine->windows[space];
+	uint64_t align = space == BUS_MMIO && size < PAGE_BYTES ? PAGE_BYTES : size;
+	uint64_t start;
+
+	if (!size || size & (size - 1))
+		return -EINVAL;
+	if (align > window->end)
+		return -ENOSPC;
+	start = (window->next + align - 1) & ~(align - 1);
+	if (start > window->end || size > window->end - start)
+		return -ENOSPC;
+	window->next = start + size;
+	*base = start;
+	return 0;
+}

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "memory.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <linux/kvm.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "log.h"
+
+#define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
+static int create_file(struct memory *memory)
+{
+	memory->fd = memfd_create("guest-memory", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	/* The size first: the seals fix it. */
+	if (memory->fd < 0 || ftruncate(memory->fd, (off_t)memory->size) ||
+	    fcntl(memory->fd, F_ADD_SEALS, SEALS))
+		return -errno;
+	return 0;
+}
+
+static int map(struct memory *memory)
+{
+	void *host = mmap(NULL, memory->size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE,
+			  memory->fd, 0);
+
+	if (host == MAP_FAILED)
+		return -errno;
+	memory->host = host;
+	return 0;
+}
+
+static int give_to_kvm(const struct memory *memory, const struct vm *vm)
+{
+	struct kvm_userspace_memory_region slot = {
+		.memory_size = memory->size,
+		.userspace_addr = (uintptr_t)memory->host,
+	};
+
+	return ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &slot) ? -errno : 0;
+}
+
+int memory_open(struct vm *vm, uint64_t size, struct memory **out)
+{
+	struct memory *memory;
+	int ret;
+
+	if (!size || size > MEMORY_MAX_BYTES || size % (uint64_t)sysconf(_SC_PAGESIZE)) {
+		log_error("guest memory: %" PRIu64 " bytes: not whole pages, up to %u MiB", size,
+			  MEMORY_MAX_BYTES >> 20);
+		return -EINVAL;
+	}
+	memory = malloc(sizeof(*memory));
+	if (!memory)
+		return -ENOMEM;
+	*memory = (struct memory){ .fd = -1, .size = size };
+	ret = create_file(memory);
+	if (!ret)
+		ret = map(memory);
+	if (!ret)
+		ret = give_to_kvm(memory, vm);
+	if (ret) {
+		log_error("guest memory of %" PRIu64 " MiB: %s", size >> 20, strerror(-ret));
+		memory_close(memory);
+		return ret;
+	}
+	*out = memory;
+	return 0;
+}
+
+void memory_close(struct memory *memory)
+{
+	if (!memory)
+		return;
+	if (memory->host)
+		munmap(memory->host, memory->size);
+	cleanup_close(&memory->fd);
+	free(memory);
+}
+
+void *memory_ptr(const struct memory *memory, uint64_t gpa, uint64_t len)
+{
+	if (gpa > memory->size || len > memory->size - gpa)
+		return NULL;
+	return memory->host + gpa;
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * vfio_pci: a vfio-user PCI device as the monitor sees it.
+ *
+ * It plays firmware: finds the BARs, gives them guest addresses, programs and enables them. The
+ * guest's accesses go to the server by message, except those for which the server's io fds are installed.
+ */
+#ifndef KVMFD_VFIO_PCI_H
+#define KVMFD_VFIO_PCI_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "client.h"
+#include "iofd_install.h"
+#include "machine.h"
+
+#define VFIO_PCI_NR_BARS 6u
+
+struct vfio_pci;
+
+struct vfio_pci_options {
+	const char *socket;    /* path; kept, for the log too */
+	bool no_io_fds;	       /* everything by socket */
+	bool posted;	       /* writes by socket don't wait for an answer */
+	struct ring_wait wait; /* for answers */
+	/* Taken instead of connecting to `socket`, when not NULL; also on failure. */
+	struct client *client;
+};
+
+struct vfio_pci_bar {
+	uint64_t size; /* bytes; 0: not there */
+	uint64_t base; /* guest address, or port */
+	enum bus_space space;
+	bool is_64;
+	bool prefetchable;
+	/* Accesses that went by message. */
+	uint64_t reads;
+	uint64_t writes;
+	const struct iofd_installed *io_fds; /* NULL: none */
+};
+
+/*
+ * Connects a device and puts it into the machine. *out is to be given to vfio_pci_close(), before
+ * machine_close(). -errno, said to the log. A server that breaks off later, or answers with an
+ * error, is said once; the guest's reads give all ones then.
+ */
+int vfio_pci_open(struct machine *machine, const struct vfio_pci_options *options,
+		  struct vfio_pci **out);
+
+/* Disconnects and frees. The io fds stay in KVM until the machine is closed. NULL is nothing. */
+void vfio_pci_close(struct vfio_pci *dev);
+
+/* BAR `index` of VFIO_PCI_NR_BARS. */
+const struct vfio_pci_bar *vfio_pci_bar(const struct vfio_pci *dev, unsigned int index);
+
+uint16_t vfio_pci_vendor_id(const struct vfio_pci *dev);
+uint16_t vfio_pci_device_id(const struct vfio_pci *dev);
+
+/* The connection, for what has no function here. It stays the device's. */
+struct client *vfio_pci_client(struct vfio_pci *dev);
+
+#endif

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* vm: the kernel's KVM and one virtual machine of it. */
+#ifndef KVMFD_VM_H
+#define KVMFD_VM_H
+
+#include <stddef.h>
+
+struct vm {
+	int kvm_fd; /* /dev/kvm */
+	int fd;
+	size_t run_bytes; /* of a vCPU's struct kvm_run mapping */
+};
+
+/*
+ * Opens /dev/kvm and a VM. *out is to be given to vm_close(). Says why to the log:
+ *   -ENOENT, -EACCES, ...  /dev/kvm can't be opened
+ *   -EPROTO                its API is not version 12
+ *   -ENOTSUP               it lacks something that this monitor can't do without
+ */
+int vm_open(struct vm **out);
+
+/* Closes the VM, with all ioeventfds that are installed in it, and frees it; NULL is nothing. */
+void vm_close(struct vm *vm);
+
+/* The module that makes KVM work on this CPU, "kvm_intel" for example; "unknown" if none is seen. */
+const char *vm_module(void);
+
+#endif

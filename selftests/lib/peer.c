@@ -1,0 +1,748 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "peer.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "fastpath.h"
+#include "socket.h"
+
+/* The live peers, for what is to be done when the test fails. */
+static struct peer *peers;
+
+/* ---- failing ---- */
+
+/* Only with what a signal handler may call. */
+static void show_log(const struct peer *peer)
+{
+	static const char title[] = "# The server said:\n";
+	char buf[4096];
+	off_t at = 0;
+	ssize_t len;
+
+	if (!peer->pid || peer->is_other)
+		return;
+	while ((len = pread(peer->log, buf, sizeof(buf), at)) > 0) {
+		if (!at && write(STDERR_FILENO, title, sizeof(title) - 1) < 0)
+			return;
+		at += len;
+		if (write(STDERR_FILENO, buf, (size_t)len) < 0)
+			return;
+	}
+}
+
+/* Where the second device of a server listens. */
+static const char *other_path(const struct peer *peer, char *path, size_t size)
+{
+	snprintf(path, size, "%s/other", peer->dir);
+	return path;
+}
+
+static void remove_files(const struct peer *peer)
+{
+	char path[sizeof(peer->path)];
+
+	if (!peer->pid || !*peer->dir)
+		return;
+	unlink(peer->path);
+	unlink(other_path(peer, path, sizeof(path)));
+	rmdir(peer->dir);
+}
+
+static void on_abort(int sig)
+{
+	(void)sig;
+	for (const struct peer *peer = peers; peer; peer = peer->next) {
+		show_log(peer);
+		remove_files(peer);
+	}
+}
+
+static void __attribute__((noreturn, format(printf, 1, 2))) fail(const char *fmt, ...)
+{
+	va_list args;
+
+	fflush(stdout);
+	va_start(args, fmt);
+	fprintf(stderr, "# ");
+	vfprintf(stderr, fmt, args);
+	fprintf(stderr, "\n");
+	va_end(args);
+	abort();
+}
+
+/* ---- time ---- */
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000ll + ts.tv_nsec / 1000000;
+}
+
+int peer_time_left(int64_t *deadline)
+{
+	int64_t left;
+
+	if (!*deadline)
+		*deadline = now_ms() + PEER_DEADLINE_MS;
+	left = *deadline - now_ms();
+	return left > 0 ? (int)left : 0;
+}
+
+static bool await(int fd, short events, int64_t *deadline)
+{
+	struct pollfd poll_fd = { .fd = fd, .events = events };
+	int ret;
+
+	do
+		ret = poll(&poll_fd, 1, peer_time_left(deadline));
+	while (ret < 0 && errno == EINTR);
+	return ret > 0;
+}
+
+uint64_t peer_eventfd_take(int fd)
+{
+	struct pollfd poll_fd = { .fd = fd, .events = POLLIN };
+	uint64_t value;
+
+	return poll(&poll_fd, 1, 0) == 1 && read(fd, &value, sizeof(value)) == sizeof(value) ?
+		       value :
+		       0;
+}
+
+uint64_t peer_eventfd_wait(int fd)
+{
+	int64_t deadline = 0;
+
+	return await(fd, POLLIN, &deadline) ? peer_eventfd_take(fd) : 0;
+}
+
+/* ---- the server process ---- */
+
+/* The directory that `make` built into, which this program's is below. */
+static void build_dir(char *path, size_t size)
+{
+	const char *given = getenv("FASTPATH_BUILD");
+	ssize_t len;
+
+	if (given) {
+		snprintf(path, size, "%s", given);
+		return;
+	}
+	len = readlink("/proc/self/exe", path, size - 1);
+	if (len < 0)
+		fail("readlink: %s", strerror(errno));
+	path[len] = '\0';
+	for (int i = 0; i < 2; i++)
+		*strrchr(path, '/') = '\0';
+}
+
+static void __attribute__((noreturn))
+become_server(const struct peer *peer, char **argv, unsigned int how, int fd)
+{
+	char path[4096];
+	int argc = 0;
+	size_t len;
+
+	while (argv[argc])
+		argc++;
+	signal(SIGABRT, SIG_DFL);
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() == 1)
+		_exit(125);
+	if (dup2(peer->log, STDERR_FILENO) < 0 || dup2(peer->log, STDOUT_FILENO) < 0)
+		_exit(125);
+	if (fd >= 0 && fcntl(fd, F_SETFD, 0))
+		_exit(125);
+	if (how & PEER_OWN_CLASSES) {
+		for (const struct peer *other = peers; other; other = other->next)
+			cleanup_close(&other->fd);
+		cleanup_close(&peer->fd);
+		exit(fp_main(argc, argv));
+	}
+	build_dir(path, sizeof(path));
+	len = strlen(path);
+	snprintf(path + len, sizeof(path) - len, "/fastpathd");
+	execv(path, argv);
+	fprintf(stderr, "%s: %s\n", path, strerror(errno));
+	_exit(125);
+}
+
+static void make_place(struct peer *peer)
+{
+	const char *base = getenv("TMPDIR");
+
+	snprintf(peer->dir, sizeof(peer->dir), "%s/fastpath-test.XXXXXX",
+		 base && strlen(base) < 32 ? base : "/tmp");
+	if (!mkdtemp(peer->dir))
+		fail("mkdtemp: %s", strerror(errno));
+	snprintf(peer->path, sizeof(peer->path), "%s/socket", peer->dir);
+}
+
+struct peer *peer_start(const char *device, unsigned int how)
+{
+	struct peer *peer = calloc(1, sizeof(*peer));
+	char name[] = "fastpathd", option[] = "--device", device_arg[256], last_arg[256];
+	char *argv[6] = { name, option, device_arg };
+	CLEANUP_CLOSE int theirs = -1;
+	char path[sizeof(peer->path)];
+	int pair[2];
+
+	if (!peer)
+		fail("out of memory");
+	peer->log = memfd_create("log", MFD_CLOEXEC);
+	peer->fd = -1;
+	if (how & PEER_LISTEN) {
+		make_place(peer);
+		snprintf(device_arg, sizeof(device_arg), "%s,socket=%s", device, peer->path);
+	} else {
+		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+			fail("socketpair: %s", strerror(errno));
+		peer->fd = pair[0];
+		theirs = pair[1];
+		snprintf(device_arg, sizeof(device_arg), "%s", device);
+		snprintf(last_arg, sizeof(last_arg), "--fd=%d", theirs);
+		argv[3] = last_arg;
+	}
+	if (how & PEER_TWO) {
+		snprintf(last_arg, sizeof(last_arg), "%s,socket=%s", device,
+			 other_path(peer, path, sizeof(path)));
+		argv[3] = option;
+		argv[4] = last_arg;
+	}
+	peer->pid = fork();
+	if (!peer->pid)
+		become_server(peer, argv, how, theirs);
+	peer->pidfd = (int)syscall(SYS_pidfd_open, peer->pid, 0);
+	if (peer->pid < 0 || peer->pidfd < 0 || peer->log < 0)
+		fail("no server process: %s", strerror(errno));
+	peer->next = peers;
+	peers = peer;
+	signal(SIGABRT, on_abort);
+	if (how & PEER_LISTEN)
+		peer->fd = peer_connect(peer);
+	return peer;
+}
+
+struct peer *peer_other(const struct peer *peer)
+{
+	struct peer *other = calloc(1, sizeof(*other));
+
+	if (!other)
+		fail("out of memory");
+	other->pid = peer->pid;
+	other->log = peer->log;
+	other->pidfd = peer->pidfd;
+	other->is_other = true;
+	other_path(peer, other->path, sizeof(other->path));
+	other->next = peers;
+	peers = other;
+	peer_reconnect(other);
+	return other;
+}
+
+struct peer *peer_open(const char *device, unsigned int how)
+{
+	struct peer *peer = peer_start(device, how);
+	int error = peer_version(peer, PEER_JSON);
+
+	if (error)
+		fail("VERSION is refused: %s", strerror(error));
+	return peer;
+}
+
+int peer_wait(struct peer *peer)
+{
+	int64_t deadline = 0;
+	int status;
+
+	if (!await(peer->pidfd, POLLIN, &deadline))
+		fail("the server does not end");
+	if (waitpid(peer->pid, &status, 0) != peer->pid)
+		fail("waitpid: %s", strerror(errno));
+	peer->pid = 0;
+	return status;
+}
+
+static void drop_fds(struct peer_reply *reply)
+{
+	while (reply->nr_fds)
+		cleanup_close(&reply->fds[--reply->nr_fds]);
+}
+
+static void forget(struct peer *peer)
+{
+	struct peer **at = &peers;
+
+	while (*at != peer)
+		at = &(*at)->next;
+	*at = peer->next;
+	drop_fds(&peer->reply);
+	free(peer->reply.body);
+	peer_disconnect(peer);
+	if (!peer->is_other) {
+		close(peer->log);
+		close(peer->pidfd);
+	}
+	free(peer);
+}
+
+void peer_stop(struct peer *peer)
+{
+	pid_t pid = peer->pid;
+	int status = 0;
+
+	if (pid && !peer->is_other) {
+		kill(pid, SIGTERM);
+		status = peer_wait(peer);
+	}
+	if (status) {
+		peer->pid = pid; /* for show_log() */
+		fail("the server ends with %s %d", WIFEXITED(status) ? "status" : "signal",
+		     WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
+	}
+	if (*peer->dir && rmdir(peer->dir))
+		fail("the server leaves its socket behind: %s", peer->path);
+	forget(peer);
+}
+
+const char *peer_log(struct peer *peer)
+{
+	static char text[65536];
+	ssize_t len = pread(peer->log, text, sizeof(text) - 1, 0);
+
+	text[len > 0 ? len : 0] = '\0';
+	return text;
+}
+
+unsigned int peer_log_count(struct peer *peer, const char *text)
+{
+	const char *log = peer_log(peer);
+	unsigned int nr = 0;
+
+	while ((log = strstr(log, text))) {
+		log += strlen(text);
+		nr++;
+	}
+	return nr;
+}
+
+static unsigned int count_entries(const struct peer *peer, const char *what)
+{
+	char path[64];
+	const struct dirent *entry;
+	unsigned int nr = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/%s", peer->pid, what);
+	dir = opendir(path);
+	if (!dir)
+		fail("%s: %s", path, strerror(errno));
+	while ((entry = readdir(dir)))
+		nr += *entry->d_name != '.';
+	closedir(dir);
+	return nr;
+}
+
+unsigned int peer_count_fds(const struct peer *peer)
+{
+	return count_entries(peer, "fd");
+}
+
+unsigned int peer_count_threads(const struct peer *peer)
+{
+	return count_entries(peer, "task");
+}
+
+unsigned int peer_await_fds(const struct peer *peer, unsigned int nr)
+{
+	int64_t deadline = 0;
+	unsigned int seen;
+
+	while ((seen = peer_count_fds(peer)) != nr && peer_time_left(&deadline))
+		sched_yield();
+	return seen;
+}
+
+uint64_t peer_cpu_ns(const struct peer *peer)
+{
+	struct timespec ts;
+	clockid_t clock;
+
+	if (clock_getcpuclockid(peer->pid, &clock) || clock_gettime(clock, &ts))
+		fail("no CPU clock of the server");
+	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
+}
+
+size_t peer_resident(const struct peer *peer)
+{
+	char path[64];
+	char text[128] = "";
+	const char *second;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/statm", peer->pid);
+	file = fopen(path, "re");
+	if (!file || !fgets(text, sizeof(text), file))
+		fail("%s: %s", path, strerror(errno));
+	fclose(file);
+	second = strchr(text, ' ');
+	return second ? strtoul(second, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE) : 0;
+}
+
+void peer_freeze(struct peer *peer)
+{
+	siginfo_t info;
+
+	kill(peer->pid, SIGSTOP);
+	if (waitid(P_PID, (id_t)peer->pid, &info, WSTOPPED | WNOWAIT))
+		fail("waitid: %s", strerror(errno));
+}
+
+void peer_thaw(struct peer *peer)
+{
+	kill(peer->pid, SIGCONT);
+}
+
+/* ---- the connection ---- */
+
+int peer_connect(const struct peer *peer)
+{
+	int64_t deadline = 0;
+	int fd;
+
+	while ((fd = socket_connect(peer->path)) < 0) {
+		siginfo_t info = { 0 };
+
+		waitid(P_PID, (id_t)peer->pid, &info, WEXITED | WNOHANG | WNOWAIT);
+		if (info.si_pid || !peer_time_left(&deadline))
+			fail("no server at %s: %s", peer->path, strerror(-fd));
+		sched_yield();
+	}
+	return fd;
+}
+
+void peer_disconnect(struct peer *peer)
+{
+	cleanup_close(&peer->fd);
+	peer->fd = -1;
+}
+
+/* Whether the server talks to us: it closes at once while it has another client. */
+static bool is_welcome(struct peer *peer)
+{
+	struct {
+		struct wire_version version;
+		char json[sizeof(PEER_JSON)];
+	} body = { .json = PEER_JSON };
+	uint8_t message[sizeof(struct wire_header) + sizeof(body)];
+	size_t len = peer_message(message, 0, WIRE_VERSION, &body, sizeof(body));
+	int64_t deadline = 0;
+	uint8_t byte;
+
+	if (send(peer->fd, message, len, MSG_NOSIGNAL) != (ssize_t)len)
+		return false;
+	return await(peer->fd, POLLIN, &deadline) && recv(peer->fd, &byte, 1, MSG_PEEK) == 1;
+}
+
+void peer_reconnect(struct peer *peer)
+{
+	int64_t deadline = 0;
+
+	do {
+		if (!peer_time_left(&deadline))
+			fail("the server does not take another client");
+		peer_disconnect(peer);
+		peer->fd = peer_connect(peer);
+	} while (!is_welcome(peer));
+	if (peer_answer(peer, 0, WIRE_VERSION))
+		fail("VERSION is refused");
+}
+
+void peer_send(struct peer *peer, const void *bytes, size_t len, const int *fds,
+	       unsigned int nr_fds)
+{
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(PEER_MAX_FDS * sizeof(int))];
+	} control = { 0 };
+	struct iovec iov = { (void *)bytes, len };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	int64_t deadline = 0;
+	ssize_t n;
+
+	if (nr_fds) {
+		msg.msg_control = &control;
+		msg.msg_controllen = CMSG_SPACE(nr_fds * sizeof(int));
+		control.align.cmsg_level = SOL_SOCKET;
+		control.align.cmsg_type = SCM_RIGHTS;
+		control.align.cmsg_len = CMSG_LEN(nr_fds * sizeof(int));
+		memcpy(CMSG_DATA(&control.align), fds, nr_fds * sizeof(int));
+	}
+	while (iov.iov_len) {
+		if (!await(peer->fd, POLLOUT, &deadline))
+			fail("the server takes no more: %zu of %zu bytes left", iov.iov_len, len);
+		n = sendmsg(peer->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (n < 0 && errno != EAGAIN)
+			fail("sendmsg: %s", strerror(errno));
+		if (n <= 0)
+			continue;
+		iov.iov_base = (uint8_t *)iov.iov_base + n;
+		iov.iov_len -= (size_t)n;
+		msg.msg_control = NULL;
+		msg.msg_controllen = 0;
+	}
+}
+
+void peer_drain(struct peer *peer)
+{
+	int64_t deadline = 0;
+	int unread = 1;
+
+	while (!ioctl(peer->fd, SIOCOUTQ, &unread) && unread) {
+		if (!peer_time_left(&deadline))
+			fail("the server does not receive");
+		sched_yield();
+	}
+}
+
+/* Some bytes, and the fds that came with them. */
+static size_t receive_some(struct peer *peer, void *at, size_t len, int64_t *deadline)
+{
+	struct peer_reply *reply = &peer->reply;
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(PEER_MAX_FDS * sizeof(int))];
+	} control;
+	struct iovec iov = { at, len };
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	ssize_t n;
+
+	if (!await(peer->fd, POLLIN, deadline))
+		fail("no message within the deadline");
+	n = recvmsg(peer->fd, &msg, MSG_CMSG_CLOEXEC);
+	if (n <= 0)
+		fail("the connection has ended: %s", n ? strerror(errno) : "closed");
+	if (msg.msg_controllen && CMSG_FIRSTHDR(&msg)) {
+		size_t bytes = control.align.cmsg_len - CMSG_LEN(0);
+
+		memcpy(reply->fds, CMSG_DATA(&control.align), bytes);
+		reply->nr_fds = (unsigned int)(bytes / sizeof(int));
+	}
+	return (size_t)n;
+}
+
+const struct peer_reply *peer_receive(struct peer *peer)
+{
+	struct peer_reply *reply = &peer->reply;
+	int64_t deadline = 0;
+	unsigned int nr_fds;
+	size_t done = 0;
+
+	drop_fds(reply);
+	free(take_ptr(reply->body));
+	done = receive_some(peer, &reply->hdr, sizeof(reply->hdr), &deadline);
+	nr_fds = reply->nr_fds;
+	while (done < sizeof(reply->hdr))
+		done += receive_some(peer, (uint8_t *)&reply->hdr + done, sizeof(reply->hdr) - done,
+				     &deadline);
+	if (reply->hdr.msg_size < sizeof(reply->hdr) || reply->hdr.msg_size > WIRE_MAX_MSG)
+		fail("a message of %u bytes", reply->hdr.msg_size);
+	reply->len = reply->hdr.msg_size - sizeof(reply->hdr);
+	reply->body = malloc(reply->len ? reply->len : 1);
+	for (done = 0; done < reply->len;)
+		done += receive_some(peer, reply->body + done, reply->len - done, &deadline);
+	if (reply->nr_fds != nr_fds)
+		fail("fds that are not on the first byte of their message");
+	return reply;
+}
+
+void peer_await_end(struct peer *peer)
+{
+	int64_t deadline = 0;
+	uint8_t byte;
+	ssize_t n;
+
+	if (!await(peer->fd, POLLIN, &deadline))
+		fail("the server does not close the connection");
+	n = recv(peer->fd, &byte, 1, 0);
+	if (n > 0)
+		fail("bytes from the server, where it should close the connection");
+	if (n < 0 && errno != ECONNRESET)
+		fail("recv: %s", strerror(errno));
+}
+
+/* ---- messages ---- */
+
+size_t peer_message(void *at, uint16_t msg_id, uint16_t cmd, const void *body, size_t len)
+{
+	struct wire_header hdr = {
+		.msg_id = msg_id,
+		.cmd = cmd,
+		.msg_size = (uint32_t)(sizeof(hdr) + len),
+	};
+
+	memcpy(at, &hdr, sizeof(hdr));
+	if (len)
+		memcpy((uint8_t *)at + sizeof(hdr), body, len);
+	return hdr.msg_size;
+}
+
+size_t peer_message_read(void *at, uint16_t msg_id, uint32_t region, uint64_t offset,
+			 uint32_t count)
+{
+	struct wire_region_access access = { .offset = offset, .region = region, .count = count };
+
+	return peer_message(at, msg_id, WIRE_REGION_READ, &access, sizeof(access));
+}
+
+size_t peer_message_write(void *at, uint16_t msg_id, uint32_t region, uint64_t offset,
+			  const void *data, uint32_t count)
+{
+	struct wire_region_access access = { .offset = offset, .region = region, .count = count };
+	uint8_t *body = (uint8_t *)at + sizeof(struct wire_header);
+	struct wire_header hdr = {
+		.msg_id = msg_id,
+		.cmd = WIRE_REGION_WRITE,
+		.msg_size = (uint32_t)(sizeof(hdr) + sizeof(access) + count),
+	};
+
+	memcpy(at, &hdr, sizeof(hdr));
+	memcpy(body, &access, sizeof(access));
+	memcpy(body + sizeof(access), data, count);
+	return hdr.msg_size;
+}
+
+static uint16_t send_command(struct peer *peer, uint16_t cmd, uint32_t flags, const void *body,
+			     size_t len, const int *fds, unsigned int nr_fds)
+{
+	CLEANUP_FREE uint8_t *message = malloc(sizeof(struct wire_header) + len);
+	uint16_t msg_id = ++peer->msg_id;
+	size_t size = peer_message(message, msg_id, cmd, body, len);
+
+	((struct wire_header *)message)->flags = flags;
+	peer_send(peer, message, size, fds, nr_fds);
+	return msg_id;
+}
+
+uint16_t peer_command(struct peer *peer, uint16_t cmd, const void *body, size_t len, const int *fds,
+		      unsigned int nr_fds)
+{
+	return send_command(peer, cmd, WIRE_TYPE_COMMAND, body, len, fds, nr_fds);
+}
+
+void peer_post(struct peer *peer, uint16_t cmd, const void *body, size_t len)
+{
+	send_command(peer, cmd, WIRE_TYPE_COMMAND | WIRE_NO_REPLY, body, len, NULL, 0);
+}
+
+int peer_answer(struct peer *peer, uint16_t msg_id, uint16_t cmd)
+{
+	const struct wire_header *hdr = &peer_receive(peer)->hdr;
+
+	if (hdr->msg_id != msg_id || hdr->cmd != cmd)
+		fail("a reply to %s, msg_id %u, where one to %s, %u, is due",
+		     wire_cmd_name(hdr->cmd), hdr->msg_id, wire_cmd_name(cmd), msg_id);
+	if (hdr->flags == WIRE_TYPE_REPLY)
+		return 0;
+	if (hdr->flags != (WIRE_TYPE_REPLY | WIRE_ERROR) || !hdr->error_no || peer->reply.len ||
+	    peer->reply.nr_fds)
+		fail("flags %#x, errno %u, %zu bytes and %u fds are no error reply", hdr->flags,
+		     hdr->error_no, peer->reply.len, peer->reply.nr_fds);
+	return (int)hdr->error_no;
+}
+
+int peer_call_fds(struct peer *peer, uint16_t cmd, const void *body, size_t len, const int *fds,
+		  unsigned int nr_fds)
+{
+	return peer_answer(peer, peer_command(peer, cmd, body, len, fds, nr_fds), cmd);
+}
+
+int peer_call(struct peer *peer, uint16_t cmd, const void *body, size_t len)
+{
+	return peer_call_fds(peer, cmd, body, len, NULL, 0);
+}
+
+int peer_version(struct peer *peer, const char *json)
+{
+	size_t json_len = json ? strlen(json) + 1 : 0;
+	CLEANUP_FREE uint8_t *body = malloc(sizeof(struct wire_version) + json_len);
+	struct wire_version version = { WIRE_MAJOR, WIRE_MINOR };
+
+	memcpy(body, &version, sizeof(version));
+	if (json)
+		memcpy(body + sizeof(version), json, json_len);
+	return peer_call(peer, WIRE_VERSION, body, sizeof(version) + json_len);
+}
+
+int peer_read_to(struct peer *peer, uint32_t region, uint64_t offset, void *data, uint32_t count)
+{
+	struct wire_region_access access = { .offset = offset, .region = region, .count = count };
+	int error = peer_call(peer, WIRE_REGION_READ, &access, sizeof(access));
+
+	if (error)
+		return error;
+	if (peer->reply.len != sizeof(access) + count ||
+	    memcmp(peer->reply.body, &access, sizeof(access)))
+		fail("a REGION_READ's reply is not its request and %u bytes", count);
+	memcpy(data, peer->reply.body + sizeof(access), count);
+	return 0;
+}
+
+int peer_write_from(struct peer *peer, uint32_t region, uint64_t offset, const void *data,
+		    uint32_t count)
+{
+	CLEANUP_FREE uint8_t *message =
+		malloc(sizeof(struct wire_header) + sizeof(struct wire_region_access) + count);
+	uint16_t msg_id = ++peer->msg_id;
+	size_t len = peer_message_write(message, msg_id, region, offset, data, count);
+	int error;
+
+	peer_send(peer, message, len, NULL, 0);
+	error = peer_answer(peer, msg_id, WIRE_REGION_WRITE);
+	if (!error && (peer->reply.len != sizeof(struct wire_region_access) ||
+		       memcmp(peer->reply.body, message + sizeof(struct wire_header),
+			      sizeof(struct wire_region_access))))
+		fail("a REGION_WRITE's reply is not its request without the data");
+	return error;
+}
+
+uint64_t peer_read(struct peer *peer, uint32_t region, uint64_t offset, uint32_t count)
+{
+	uint64_t value = 0;
+	int error = peer_read_to(peer, region, offset, &value, count);
+
+	if (error)
+		fail("REGION_READ of %u bytes at %#llx of region %u: %s", count,
+		     (unsigned long long)offset, region, strerror(error));
+	return value;
+}
+
+int peer_write(struct peer *peer, uint32_t region, uint64_t offset, uint64_t value, uint32_t count)
+{
+	return peer_write_from(peer, region, offset, &value, count);
+}

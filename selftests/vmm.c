@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* fastpath-vmm as its users meet it: the command line, the exit status, what it says. */
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+
+#include "bare_guest.h"
+#include "kselftest_harness.h"
+#include "program.h"
+#include "served.h"
+
+FIXTURE(vmm) {
+	struct served served;
+	struct program program;
+	char payload[64]; /* a file for the test's own guest */
+	char hello[4096];
+};
+
+FIXTURE_SETUP(vmm)
+{
+	int fd;
+
+	snprintf(self->payload, sizeof(self->payload), "/tmp/fastpath-test-XXXXXX");
+	fd = mkstemp(self->payload);
+	ASSERT_LE(0, fd);
+	close(fd);
+	snprintf(self->hello, sizeof(self->hello), "%s", program_path("payload/hello.bin"));
+}
+
+FIXTURE_TEARDOWN(vmm)
+{
+	served_stop(&self->served);
+	unlink(self->payload);
+}
+
+#define NEEDS_KVM()                                         \
+	do {                                                \
+		const char *missing = bare_guest_missing(); \
+                                                            \
+		if (missing)                                \
+			SKIP(return, "%s", missing);        \
+	} while (0)
+
+#define START(...)                                                 \
+	ASSERT_EQ(0, program_start(&self->program, "fastpath-vmm", \
+				   (const char *const[]){ __VA_ARGS__, NULL }, false))
+#define RUN(...)            \
+	START(__VA_ARGS__); \
+	program_wait(&self->program)
+
+static bool contains(const char *text, const char *what)
+{
+	return strstr(text, what);
+}
+
+static bool is_one_line(const char *text)
+{
+	const char *end = strchr(text, '\n');
+
+	return end && !end[1];
+}
+
+/* ---- the command line ---- */
+
+TEST_F(vmm, help_and_version_are_answered_on_stdout)
+{
+	RUN("--help");
+	EXPECT_EQ(0, self->program.status);
+	EXPECT_TRUE(contains(self->program.said, "--device vfio-user,socket=PATH"));
+	RUN("--version");
+	EXPECT_EQ(0, self->program.status);
+	EXPECT_TRUE(contains(self->program.said, "fastpath-vmm (fastpath "));
+}
+
+/* What is said of a command line, in one line; the exit status is 1. */
+static const struct {
+	const char *args[5];
+	const char *complaint;
+} mistakes[] = {
+	{ { "--stats" }, "no --payload FILE" },
+	{ { "file" }, "'file': not an option" },
+	{ { "--memory", "1x" }, "--memory 1x: wants a number, 3328 at most" },
+	{ { "--memory", "4096" }, "--memory 4096: wants a number, 3328 at most" },
+	{ { "--memory", "-1" }, "--memory -1: wants a number" },
+	{ { "--cpu", "a" }, "--cpu a: wants a number" },
+	{ { "--wait", "spin" }, "--wait spin: wants block or spin=MICROSECONDS" },
+	{ { "--log-level", "loud" }, "--log-level loud: wants error, warn, info or debug" },
+	{ { "--device", "vfio-pci" },
+	  "--device vfio-pci: no kind 'vfio-pci'; there is: vfio-user" },
+	{ { "--device", "vfio-user" }, "--device vfio-user: no socket=PATH" },
+	{ { "--device", "vfio-user,socket=" }, "--device vfio-user: no socket=PATH" },
+	{ { "--device", "vfio-user,sock=a" }, "no key 'sock'; it has: socket, io-fds, posted" },
+	{ { "--device", "vfio-user,io-fds=no" }, "io-fds=no: wants on or off" },
+	{ { "--device", "vfio-user,socket" }, "wants vfio-user,key=value..." },
+};
+
+TEST_F(vmm, a_mistake_is_named_in_one_line_and_the_status_is_1)
+{
+	for (size_t i = 0; i < sizeof(mistakes) / sizeof(*mistakes); i++) {
+		ASSERT_EQ(0,
+			  program_start(&self->program, "fastpath-vmm", mistakes[i].args, false));
+		program_wait(&self->program);
+		EXPECT_EQ(1, self->program.status);
+		EXPECT_TRUE(is_one_line(self->program.complained) &&
+			    contains(self->program.complained, mistakes[i].complaint))
+		{
+			TH_LOG("wanted '%s', got '%s'", mistakes[i].complaint,
+			       self->program.complained);
+		}
+	}
+}
+
+TEST_F(vmm, an_unknown_option_is_named)
+{
+	RUN("--payloda", "x");
+	EXPECT_EQ(1, self->program.status);
+	EXPECT_TRUE(contains(self->program.complained, "--payloda"));
+	EXPECT_TRUE(contains(self->program.complained, "--help"));
+}
+
+/* ---- what has to be there ---- */
+
+TEST_F(vmm, without_dev_kvm_one_line_says_so_and_the_status_is_1)
+{
+	const char *const args[] = { "--payload", self->hello, NULL };
+
+	if (program_start(&self->program, "fastpath-vmm", args, true))
+		SKIP(return, "an empty /dev takes root");
+	program_wait(&self->program);
+	if (self->program.status == 125)
+		SKIP(return, "an empty /dev can't be had here");
+	EXPECT_EQ(1, self->program.status);
+	EXPECT_TRUE(is_one_line(self->program.complained));
+	EXPECT_TRUE(contains(self->program.complained, "/dev/kvm: No such file or directory"));
+}
+
+TEST_F(vmm, a_socket_where_nobody_listens_is_named)
+{
+	NEEDS_KVM();
+	RUN("--payload", self->hello, "--device", "vfio-user,socket=/tmp/fastpath-nobody");
+	EXPECT_EQ(1, self->program.status);
+	EXPECT_TRUE(is_one_line(self->program.complained));
+	EXPECT_TRUE(contains(self->program.complained, "/tmp/fastpath-nobody: "));
+}
+
+TEST_F(vmm, a_payload_that_is_missing_empty_or_too_large_is_named)
+{
+	NEEDS_KVM();
+	RUN("--payload", "/tmp/fastpath-no-payload");
+	EXPECT_EQ(1, self->program.status);
+	EXPECT_TRUE(is_one_line(self->program.complained));
+	EXPECT_TRUE(contains(self->program.complained,
+			     "/tmp/fastpath-no-payload: No such file or directory"));
+	RUN("--payload", self->payload);
+	EXPECT_EQ(1, self->program.status);
+	EXPECT_TRUE(is_one_line(self->program.complained));
+	EXPECT_TRUE(contains(self->program.complained, "empty"));
+	ASSERT_EQ(0, truncate(self->payload, 3 << 20));
+	RUN("--payload", self->payload, "--memory", "4");
+	EXPECT_EQ(1, self->program.status);
+	EXPECT_TRUE(is_one_line(self->program.complained));
+	EXPECT_TRUE(contains(self->program.complained, "don't fit"));
+	RUN("--payload", "/tmp");
+	EXPECT_EQ(1, self->program.status);
+	EXPECT_TRUE(contains(self->program.complained, "/tmp: Is a directory"));
+}
+
+/* ---- runs ---- */
+
+static int write_payload(const char *path, const void *code, size_t len)
+{
+	int fd = open(path, O_WRONLY | O_TRUNC);
+	ssize_t n = write(fd, code, len);
+
+	return close(fd) || n != (ssize_t)len;
+}
+
+BARE_GUEST(exit_42, "mov $" BARE_EXIT ", %ecx\n movl $42, (%rcx)\n");
+BARE_GUEST(exit_256, "mov $" BARE_EXIT ", %ecx\n movl $256, (%rcx)\n");
+
+TEST_F(vmm, the_guests_exit_code_is_the_status)
+{
+	NEEDS_KVM();
+	ASSERT_EQ(0, write_payload(self->payload, BARE_CODE(exit_42)));
+	RUN("--payload", self->payload);
+	EXPECT_EQ(42, self->program.status);
+	EXPECT_STREQ("", self->program.complained);
+}
+
+TEST_F(vmm, an_exit_code_that_fits_no_status_is_no_success)
+{
+	NEEDS_KVM();
+	ASSERT_EQ(0, write_payload(self->payload, BARE_CODE(exit_256)));
+	RUN("--payload", self->payload);
+	EXPECT_EQ(255, self->program.status);
+}
+
+BARE_GUEST(undefined, "ud2\n");
+
+TEST_F(vmm, a_guest_that_crashes_is_one_line_and_status_1)
+{
+	NEEDS_KVM();
+	ASSERT_EQ(0, write_payload(self->payload, BARE_CODE(undefined)));
+	RUN("--payload", self->payload);
+	EXPECT_EQ(1, self->program.status);
+	EXPECT_TRUE(is_one_line(self->program.complained));
+	EXPECT_TRUE(contains(self->program.complained, "rip 0x20000a"));
+}
+
+TEST_F(vmm, hello_rings_every_doorbell_by_fd_and_all_are_heard)
+{
+	char device[160];
+
+	NEEDS_KVM();
+	served_start(&self->served);
+	snprintf(device, sizeof(device), "vfio-user,socket=%s", self->served.path);
+	RUN("--device", device, "--payload", self->hello, "--stats");
+	EXPECT_EQ(0, self->program.status);
+	EXPECT_TRUE(contains(self->program.said, "rings 1000, heard 1000"));
+	EXPECT_TRUE(contains(self->program.complained, " 0 writes; by ioeventfd 7 of 7 doorbells"));
+}
+
+TEST_F(vmm, hello_without_io_fds_rings_by_socket)
+{
+	char device[160];
+
+	NEEDS_KVM();
+	served_start(&self->served);
+	snprintf(device, sizeof(device), "vfio-user,socket=%s,io-fds=off", self->served.path);
+	RUN("--device", device, "--payload", self->hello, "--stats");
+	EXPECT_EQ(0, self->program.status);
+	EXPECT_TRUE(contains(self->program.said, "rings 1000, heard 1000"));
+	EXPECT_TRUE(contains(self->program.complained, " 1000 writes; by ioeventfd none"));
+}
+
+BARE_GUEST(waits, "mov $" BARE_CONSOLE ", %ecx\n movb $'x', (%rcx)\n movb $10, (%rcx)\n"
+		  "0: jmp 0b\n");
+
+TEST_F(vmm, sigterm_and_sigint_end_it_and_are_its_status)
+{
+	const int signals[] = { SIGTERM, SIGINT };
+
+	NEEDS_KVM();
+	ASSERT_EQ(0, write_payload(self->payload, BARE_CODE(waits)));
+	for (int i = 0; i < 2; i++) {
+		START("--payload", self->payload);
+		ASSERT_TRUE(program_await_line(&self->program));
+		ASSERT_EQ(0, kill(self->program.pid, signals[i]));
+		program_wait(&self->program);
+		EXPECT_EQ(128 + signals[i], self->program.status);
+		EXPECT_STREQ("", self->program.complained);
+	}
+}
+
+TEST_HARNESS_MAIN
