@@ -209,9 +209,8 @@ includedir=$${prefix}/include
 Name: fastpath
 Description: vfio-user devices reached by file descriptor
 Version: $(VERSION)
-Requires.private: $(PKG)
 Libs: -L$${libdir} -lfastpath
-Libs.private: -pthread
+Libs.private: -luring -ljson-c -pthread
 Cflags: -I$${includedir}
 endef
 

@@ -32,6 +32,7 @@ void clock_calibrate(struct clock *clock)
 		.ns_per_cycle = (double)ns / (double)(__rdtsc() - start),
 		.offset_source = "none",
 	};
+	clock->guest_ns_per_cycle = clock->ns_per_cycle;
 }
 
 /* The host's end of the exchange. */
@@ -85,6 +86,21 @@ static int start_thread(pthread_t *thread, int cpu, struct exchange *exchange)
 	return -ret;
 }
 
+/* KVM may give a guest a TSC of another rate than the host's; it tells which, in whole kHz. */
+static void find_rate(struct clock *clock, struct vcpu *vcpu)
+{
+	uint64_t khz;
+	double ratio;
+
+	if (vcpu_tsc_khz(vcpu, &khz) || !khz)
+		return;
+	ratio = (double)khz / (1e6 / clock->ns_per_cycle);
+	if (ratio > 0.999 && ratio < 1.001)
+		return;
+	clock->is_scaled = true;
+	clock->guest_ns_per_cycle = 1e6 / (double)khz;
+}
+
 int clock_find_offset(struct clock *clock, struct vcpu *vcpu, struct job *job, int cpu,
 		      clock_run_fn *run, void *opaque)
 {
@@ -93,6 +109,7 @@ int clock_find_offset(struct clock *clock, struct vcpu *vcpu, struct job *job, i
 	pthread_t thread;
 	int ret;
 
+	find_rate(clock, vcpu);
 	job->op = JOB_CLOCK;
 	job->count = ROUNDS;
 	job->ping = 0;

@@ -3,13 +3,16 @@
 #ifndef BENCH_CLOCK_H
 #define BENCH_CLOCK_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "job.h"
 #include "vcpu.h"
 
 struct clock {
-	double ns_per_cycle;
+	double ns_per_cycle; /* of the host's TSC */
+	double guest_ns_per_cycle;
+	bool is_scaled; /* the guest's TSC has another rate: times of both can't be compared */
 	int64_t guest_offset;	   /* guest TSC minus host TSC, cycles */
 	uint64_t uncertainty;	   /* of the offset, cycles; 0 when the kernel told it */
 	const char *offset_source; /* "read", "measured", or "none" without a guest */

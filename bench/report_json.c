@@ -132,7 +132,8 @@ static struct json_object *make_machine(const struct rig *rig)
 	put_number(object, "guest_tsc_offset_uncertainty_ns",
 		   (double)rig->clock.uncertainty * rig->clock.ns_per_cycle);
 	put_count(pinning, "guest", (uint64_t)rig->options.cpu_guest);
-	put_count(pinning, "server", (uint64_t)rig->options.cpu_server);
+	if (!rig->options.connect) /* which is where it is */
+		put_count(pinning, "server", (uint64_t)rig->options.cpu_server);
 	json_object_object_add(object, "pinning", pinning);
 	return object;
 }

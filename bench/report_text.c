@@ -60,9 +60,11 @@ static void print_ratio(const struct series *a, const struct series *b, FILE *to
 		if (b->marks[i] > 0)
 			series_add(&ratios, a->marks[i] / b->marks[i]);
 	series_sort(&ratios);
-	fprintf(to, "%.3f times (%.3f to %.3f in 8 of 10 rounds)",
-		series_percentile(a, 50) / series_percentile(b, 50), series_percentile(&ratios, 10),
-		series_percentile(&ratios, 90));
+	fprintf(to, "%.3f times (%.3f to %.3f in %s rounds)",
+		series_percentile(a, 50) / series_percentile(b, 50),
+		series_percentile(&ratios, rounds < 10 ? 0 : 10),
+		series_percentile(&ratios, rounds < 10 ? 100 : 90),
+		rounds < 10 ? "all" : "8 of 10");
 	series_free(&ratios);
 }
 
@@ -94,7 +96,7 @@ static void print_floor(const struct report *report, const char *server, const c
 
 	if (!fd || !floor)
 		return;
-	fprintf(to, "That is ");
+	fprintf(to, "With the server %s, the store costs ", server);
 	print_ratio(&fd->guest_ns, &floor->guest_ns, to);
 	fprintf(to, " its floor, %s.\n", floor_name);
 }

@@ -340,6 +340,16 @@ bool rig_has_fd(const struct rig *rig, const struct rig_target *target, uint32_t
 	return bar->io_fds && iofd_road(bar->io_fds, target->offset, len, value);
 }
 
+uint64_t rig_bar_bytes(const struct rig *rig, const struct rig_target *target)
+{
+	const struct rig_server *server = &rig->servers[target->side];
+	struct wire_region_info info;
+
+	if (rig->machine)
+		return vfio_pci_bar(server->device, target->bar)->size;
+	return client_region_info(server->client, target->bar, &info, NULL) ? 0 : info.size;
+}
+
 int rig_stamp(struct rig *rig, enum rig_side side)
 {
 	uint64_t iova = rig->job_iova + offsetof(struct job, stamp);

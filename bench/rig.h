@@ -91,6 +91,9 @@ int rig_run(struct rig *rig, const struct rig_target *target);
 bool rig_has_fd(const struct rig *rig, const struct rig_target *target, uint32_t len,
 		uint64_t value);
 
+/* The size of the target's BAR; 0 when the device has none such. */
+uint64_t rig_bar_bytes(const struct rig *rig, const struct rig_target *target);
+
 /* Makes stamps of the side's testdev go to the job, and count from 0. */
 int rig_stamp(struct rig *rig, enum rig_side side);
 

@@ -98,8 +98,7 @@ bool road_exists(const char *name)
 /* ---- whether a road is there ---- */
 
 /* A device that we know nothing of is accessed where the user says, and nowhere else. */
-static const char *adapt_to_place(struct row *row, const struct rig *rig,
-				  const struct road_place *place)
+static const char *adapt_to_place(struct row *row, struct rig *rig, const struct road_place *place)
 {
 	struct road *road = &row->road;
 	bool has_fd;
@@ -111,6 +110,8 @@ static const char *adapt_to_place(struct row *row, const struct rig *rig,
 	road->width = place->width;
 	road->is_stamped = false;
 	road->counter = ROAD_COUNTS_NOTHING;
+	if (!wire_within(place->offset, place->width, rig_bar_bytes(rig, &road->target)))
+		return "the target is not inside a BAR of the device";
 	has_fd = rig_has_fd(rig, &road->target, road->width, road->value);
 	if (!strcmp(road->name, "pio") || !strcmp(road->op, "datamatch"))
 		return "the device is no testdev";
@@ -121,13 +122,13 @@ static const char *adapt_to_place(struct row *row, const struct rig *rig,
 	return NULL;
 }
 
-static const char *why_not(struct row *row, const struct rig *rig, const struct road_place *place)
+static const char *why_not(struct row *row, struct rig *rig, const struct road_place *place)
 {
 	const struct road *road = &row->road;
 	const struct rig_server *server = &rig->servers[road->target.side];
 
 	if (!rig->machine && (road->job_op == JOB_OUT || !strcmp(road->name, "exit")))
-		return "there is no guest: /dev/kvm can't be opened";
+		return "there is no guest to make it";
 	if (road->target.is_floor)
 		return NULL;
 	if (!server->client)
@@ -283,7 +284,7 @@ static int prepare(const struct row *row, struct rig *rig, uint64_t *count)
 static int collect(struct row *row, const struct rig *rig)
 {
 	const struct job *job = rig->job;
-	double ns = rig->clock.ns_per_cycle;
+	double ns = rig->clock.guest_ns_per_cycle;
 	int ret = 0;
 
 	for (uint32_t i = WARM_UP; i < job->count && !ret; i++) {
@@ -295,7 +296,7 @@ static int collect(struct row *row, const struct rig *rig)
 		ret = series_add(&row->guest_ns, (double)(sample->after - sample->before) * ns);
 		if (!ret && answered)
 			ret = series_add(&row->rtt_ns, (double)(answered - sample->before) * ns);
-		if (!ret && sample->handled) {
+		if (!ret && sample->handled && !rig->clock.is_scaled) {
 			uint64_t before = sample->before - (uint64_t)rig->clock.guest_offset;
 
 			ret = series_add(&row->notify_ns,
@@ -317,7 +318,7 @@ static uint64_t waited_ns(const struct rig *rig)
 
 	for (uint32_t i = 0; i + 1 < job->count; i++)
 		cycles += job->samples[i + 1].before - job->samples[i].after;
-	return (uint64_t)((double)cycles * rig->clock.ns_per_cycle);
+	return (uint64_t)((double)cycles * rig->clock.guest_ns_per_cycle);
 }
 
 static void account(struct row *row, const struct rig *rig, const struct snapshot *before,
@@ -340,14 +341,16 @@ static void account(struct row *row, const struct rig *rig, const struct snapsho
 	row->kvm_exits += after->kvm_exits - before->kvm_exits - 1;
 	row->emulated += after->emulated - before->emulated;
 	/* KVM emulates the access itself; where ring 3 is not native, every instruction. */
-	row->where =
-		row->has_kvm_stats && row->emulated > 4 * row->accesses ? "emulated" : "native";
+	if (!row->has_kvm_stats)
+		row->where = "unknown";
+	else
+		row->where = row->emulated > 4 * row->accesses ? "emulated" : "native";
 }
 
 static void fill_job(const struct row *row, struct rig *rig, uint32_t count)
 {
 	struct job *job = rig->job;
-	double us = 1000 / rig->clock.ns_per_cycle;
+	double us = 1000 / rig->clock.guest_ns_per_cycle;
 
 	job->op = row->road.job_op;
 	job->width = row->road.width;

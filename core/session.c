@@ -470,7 +470,8 @@ static void run(struct session *session, struct channel_msg *msg, const struct c
 	len = command->run(&request, reply);
 	if (len < 0) {
 		complain(session, msg, request.field ? request.field : "it", (int)len);
-		answer_error(session, &msg->hdr, (int)len);
+		if (!session->doomed)
+			answer_error(session, &msg->hdr, (int)len);
 	} else if (!(msg->hdr.flags & WIRE_NO_REPLY)) {
 		channel_commit(&session->channel, &hdr, (size_t)len, request.fds, request.nr_fds);
 	}

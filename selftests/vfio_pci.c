@@ -29,14 +29,11 @@ BARE_GUEST(accesses, "mov $0xd0000000, %ecx\n"
 
 FIXTURE_SETUP(vfio_pci)
 {
-	const char *missing = bare_guest_missing();
-
 	self->server = fake_server_new();
 	self->timeout_ms = TIMEOUT_MS;
 	self->options.socket = "test";
-	if (missing)
-		SKIP(return, "%s", missing);
-	ASSERT_EQ(0, bare_guest_open(&self->guest, BARE_CODE(accesses)));
+	if (!bare_guest_missing())
+		ASSERT_EQ(0, bare_guest_open(&self->guest, BARE_CODE(accesses)));
 }
 
 FIXTURE_TEARDOWN(vfio_pci)
@@ -86,6 +83,7 @@ static void set_bar(struct fake_server *server, unsigned int bar, uint64_t size,
 
 TEST_F(vfio_pci, bars_are_placed_programmed_and_enabled)
 {
+	NEEDS_KVM();
 	set_bar(self->server, 0, 0x1000, 0);
 	set_bar(self->server, 1, 0x100, PCI_BASE_ADDRESS_SPACE_IO);
 	set_bar(self->server, 3, 0x10000, 0);
@@ -105,6 +103,7 @@ TEST_F(vfio_pci, bars_are_placed_programmed_and_enabled)
 
 TEST_F(vfio_pci, a_64_bit_bar_takes_two_registers)
 {
+	NEEDS_KVM();
 	set_bar(self->server, 2, 0x2000,
 		PCI_BASE_ADDRESS_MEM_TYPE_64 | PCI_BASE_ADDRESS_MEM_PREFETCH);
 	/* The upper half; a size of its own makes no sense. */
@@ -119,6 +118,7 @@ TEST_F(vfio_pci, a_64_bit_bar_takes_two_registers)
 
 TEST_F(vfio_pci, the_device_is_reset_and_gets_the_guests_memory_by_fd)
 {
+	NEEDS_KVM();
 	ASSERT_EQ(0, open_device(self));
 	EXPECT_EQ(1, self->server->calls[WIRE_DEVICE_RESET]);
 	EXPECT_EQ(1, self->server->calls[WIRE_DMA_MAP]);
@@ -129,6 +129,7 @@ TEST_F(vfio_pci, the_device_is_reset_and_gets_the_guests_memory_by_fd)
 
 TEST_F(vfio_pci, accesses_of_the_guest_become_messages)
 {
+	NEEDS_KVM();
 	set_bar(self->server, 0, 0x1000, 0);
 	ASSERT_EQ(0, open_device(self));
 	RUN();
@@ -144,6 +145,7 @@ TEST_F(vfio_pci, accesses_of_the_guest_become_messages)
 
 TEST_F(vfio_pci, posted_writes_ask_for_no_reply)
 {
+	NEEDS_KVM();
 	set_bar(self->server, 0, 0x1000, 0);
 	self->options.posted = true;
 	ASSERT_EQ(0, open_device(self));
@@ -155,6 +157,7 @@ TEST_F(vfio_pci, posted_writes_ask_for_no_reply)
 
 TEST_F(vfio_pci, io_fds_are_installed_unless_told_not_to)
 {
+	NEEDS_KVM();
 	set_bar(self->server, 0, 0x1000, 0);
 	self->server->io_fds[0] = (struct wire_io_fd_deployed){ .offset = 0x10, .size = 4 };
 	self->server->nr_io_fds = 1;
@@ -168,6 +171,7 @@ TEST_F(vfio_pci, io_fds_are_installed_unless_told_not_to)
 
 TEST_F(vfio_pci, with_io_fds_off_the_server_is_not_even_asked)
 {
+	NEEDS_KVM();
 	set_bar(self->server, 0, 0x1000, 0);
 	self->options.no_io_fds = true;
 	ASSERT_EQ(0, open_device(self));
@@ -179,6 +183,7 @@ TEST_F(vfio_pci, with_io_fds_off_the_server_is_not_even_asked)
 
 TEST_F(vfio_pci, what_is_no_pci_device_is_refused)
 {
+	NEEDS_KVM();
 	self->server->info.flags = 0;
 	EXPECT_EQ(-EPROTO, open_device(self));
 	EXPECT_EQ(1, capture_lines(&self->said, "test: not a PCI device"));
@@ -186,6 +191,7 @@ TEST_F(vfio_pci, what_is_no_pci_device_is_refused)
 
 TEST_F(vfio_pci, a_device_without_configuration_space_is_refused)
 {
+	NEEDS_KVM();
 	self->server->info.num_regions = 3;
 	EXPECT_EQ(-EPROTO, open_device(self));
 	self->server->info.num_regions = FAKE_NR_REGIONS;
@@ -196,6 +202,7 @@ TEST_F(vfio_pci, a_device_without_configuration_space_is_refused)
 
 TEST_F(vfio_pci, bars_that_cannot_be_are_left_out_with_a_line_each)
 {
+	NEEDS_KVM();
 	set_bar(self->server, 0, UINT64_MAX, 0);
 	set_bar(self->server, 1, 1ull << 30, 0); /* fits no window */
 	set_bar(self->server, 2, 0x10000, PCI_BASE_ADDRESS_SPACE_IO);
@@ -221,6 +228,7 @@ static const enum wire_cmd attach[] = {
 
 TEST_F(vfio_pci, an_error_or_death_at_any_command_of_the_attach_is_one_error)
 {
+	NEEDS_KVM();
 	for (unsigned int i = 0; i < sizeof(attach) / sizeof(*attach); i++)
 		for (unsigned int death = 0; death < 2; death++) {
 			struct fake_server *server = fake_server_new();
@@ -239,6 +247,7 @@ TEST_F(vfio_pci, an_error_or_death_at_any_command_of_the_attach_is_one_error)
 
 TEST_F(vfio_pci, a_server_that_knows_no_io_fds_goes_by_socket)
 {
+	NEEDS_KVM();
 	set_bar(self->server, 0, 0x1000, 0);
 	self->server->trouble = FAKE_ERROR;
 	self->server->trouble_cmd = WIRE_DEVICE_GET_REGION_IO_FDS;
@@ -252,6 +261,7 @@ TEST_F(vfio_pci, io_fds_that_are_garbage_go_by_socket)
 {
 	uint32_t x = 1;
 
+	NEEDS_KVM();
 	set_bar(self->server, 0, 0x1000, 0);
 	self->server->nr_io_fds = FAKE_MAX_IO_FDS;
 	for (unsigned int i = 0; i < sizeof(self->server->io_fds); i++) {
@@ -267,6 +277,7 @@ TEST_F(vfio_pci, io_fds_that_are_garbage_go_by_socket)
 
 TEST_F(vfio_pci, when_the_server_dies_the_guest_reads_ones_and_one_line_says_so)
 {
+	NEEDS_KVM();
 	set_bar(self->server, 0, 0x1000, 0);
 	self->server->trouble = FAKE_DEATH;
 	self->server->trouble_cmd = WIRE_REGION_READ;
@@ -281,6 +292,7 @@ TEST_F(vfio_pci, when_the_server_dies_the_guest_reads_ones_and_one_line_says_so)
 
 TEST_F(vfio_pci, an_error_answered_to_an_access_reads_as_ones_and_is_told_once)
 {
+	NEEDS_KVM();
 	set_bar(self->server, 0, 0x1000, 0);
 	self->server->trouble = FAKE_ERROR;
 	self->server->trouble_cmd = WIRE_REGION_READ;
@@ -295,6 +307,7 @@ TEST_F(vfio_pci, an_error_answered_to_an_access_reads_as_ones_and_is_told_once)
 
 TEST_F(vfio_pci, a_server_that_falls_silent_does_not_hold_the_guest_for_ever)
 {
+	NEEDS_KVM();
 	self->timeout_ms = 300;
 	set_bar(self->server, 0, 0x1000, 0);
 	self->server->trouble = FAKE_SILENCE;

@@ -33,14 +33,6 @@ FIXTURE_TEARDOWN(vmm)
 	unlink(self->payload);
 }
 
-#define NEEDS_KVM()                                         \
-	do {                                                \
-		const char *missing = bare_guest_missing(); \
-                                                            \
-		if (missing)                                \
-			SKIP(return, "%s", missing);        \
-	} while (0)
-
 #define START(...)                                                 \
 	ASSERT_EQ(0, program_start(&self->program, "fastpath-vmm", \
 				   (const char *const[]){ __VA_ARGS__, NULL }, false))

@@ -45,8 +45,17 @@ struct bare_guest {
 	struct recorder pio;
 };
 
-/* NULL when guests can run here, else why they can't: a test is skipped then. */
+/* NULL when guests can run here, else why they can't. */
 const char *bare_guest_missing(void);
+
+/* First in every test that runs one: the harness does not heed a SKIP() in a FIXTURE_SETUP(). */
+#define NEEDS_KVM()                                         \
+	do {                                                \
+		const char *missing = bare_guest_missing(); \
+                                                            \
+		if (missing)                                \
+			SKIP(return, "%s", missing);        \
+	} while (0)
 
 /* 0 or -errno. In any case *guest is to be given to bare_guest_close(). */
 int bare_guest_open(struct bare_guest *guest, const void *code, size_t len);

@@ -499,11 +499,11 @@ void peer_send(struct peer *peer, const void *bytes, size_t len, const int *fds,
 		memcpy(CMSG_DATA(&control.align), fds, nr_fds * sizeof(int));
 	}
 	while (iov.iov_len) {
-		if (!await(peer->fd, POLLOUT, &deadline))
-			fail("the server takes no more: %zu of %zu bytes left", iov.iov_len, len);
 		n = sendmsg(peer->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
 		if (n < 0 && errno != EAGAIN)
 			fail("sendmsg: %s", strerror(errno));
+		if (n < 0 && !await(peer->fd, POLLOUT, &deadline))
+			fail("the server takes no more: %zu of %zu bytes left", iov.iov_len, len);
 		if (n <= 0)
 			continue;
 		iov.iov_base = (uint8_t *)iov.iov_base + n;
