@@ -321,8 +321,13 @@ void ring_send(struct ring *ring, struct ring_op *op, int fd, const void *data, 
 void ring_signal(struct ring *ring, int eventfd)
 {
 	static const uint64_t one = 1;
-	struct io_uring_sqe *sqe = sqe_get(ring);
+	struct pollfd room = { .fd = eventfd, .events = POLLOUT };
+	struct io_uring_sqe *sqe;
 
+	/* A write to a full one would wait in the kernel for as long as the peer likes. */
+	if (poll(&room, 1, 0) != 1)
+		return;
+	sqe = sqe_get(ring);
 	io_uring_prep_write(sqe, eventfd, &one, sizeof(one), 0);
 	sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
 	io_uring_sqe_set_data(sqe, NULL);

@@ -161,9 +161,9 @@ uint64_t ring_eventfd_sum(const struct ring_op *op);
 void ring_timeout(struct ring *ring, struct ring_op *op, uint64_t ns);
 
 /*
- * Adds 1 to a peer's eventfd with the next submission. Never blocks, whatever mode the fd is in and
- * however full it is: a blocking one costs a detour through a kernel worker. What the peer makes
- * impossible is its own loss.
+ * Adds 1 to a peer's eventfd with the next submission, unless it is full. Never blocks, whatever mode
+ * the fd is in: a blocking one may cost a detour through a kernel worker. What the peer makes impossible
+ * is its own loss.
  */
 void ring_signal(struct ring *ring, int eventfd);
 

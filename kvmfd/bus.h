@@ -18,7 +18,8 @@ enum bus_space {
 
 /*
  * `offset` counts from the range's start; `len` is 1 to 8 bytes and all of them lie within the
- * range. 0 or BUS_STOP: a guest's access can't fail, so a handler deals with its own errors.
+ * range. 0 or BUS_STOP: a guest's access can't fail, so a handler deals with its own errors. -errno
+ * only when the guest can't go on; it has been said to the log then.
  */
 struct bus_ops {
 	int (*read)(void *opaque, uint64_t offset, void *data, uint32_t len);
@@ -54,7 +55,10 @@ int bus_add(struct bus *bus, const struct bus_range *range);
 /* Removes the range that starts at `base`: -ENOENT. */
 int bus_remove(struct bus *bus, enum bus_space space, uint64_t base);
 
-/* One access of `len` bytes (1 to 8). One that is not wholly within a range is nobody's. */
+/*
+ * One access of `len` bytes (1 to 8): what the handler returns. One that is not wholly within a
+ * range is nobody's.
+ */
 int bus_read(struct bus *bus, enum bus_space space, uint64_t addr, void *data, uint32_t len);
 int bus_write(struct bus *bus, enum bus_space space, uint64_t addr, const void *data, uint32_t len);
 

@@ -5,13 +5,17 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/kvm.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "log.h"
+#include "postmortem.h"
 
 /* Where the tables lie, below LONGMODE_TABLES_END. */
 #define GDT_ADDRESS 0x1000u
 #define TSS_ADDRESS 0x2000u /* and the two pages behind it */
+#define IDT_ADDRESS 0x5000u
+#define STUBS_ADDRESS 0x6000u /* one for each exception */
 #define PML4_ADDRESS 0x8000u
 #define PDPT_ADDRESS 0x9000u
 #define PD_ADDRESS 0xa000u /* four pages, one for each GiB */
@@ -88,6 +92,51 @@ static const struct kvm_segment task_segment = {
 /* An LDT there has to be none: only an unusable one may be so empty. */
 static const struct kvm_segment no_ldt = { .type = 2, .unusable = 1 };
 
+/* Of an IDT: all that the CPU can raise. */
+#define NR_EXCEPTIONS 32u
+
+/* Exceptions for which the CPU pushes an error code: #DF #TS #NP #SS #GP #PF #AC #CP #VC #SX */
+#define WITH_ERROR_CODE 0x60227d00u
+
+/* Present, for every ring, an interrupt gate. */
+#define GATE_TYPE 0xeeu
+
+struct gate {
+	uint16_t offset_low;
+	uint16_t selector;
+	uint8_t ist;
+	uint8_t type;
+	uint16_t offset_middle;
+	uint32_t offset_high;
+	uint32_t reserved;
+};
+
+/*
+ * What an exception's gate leads to: code that makes a struct frame of the stack, and tells where.
+ * In ring 3 too, as there is no other: an exception on a stack that can't be used is a triple fault.
+ */
+struct stub {
+	uint8_t push_zero[2]; /* in place of an error code, or nops */
+	uint8_t push_vector[2];
+	uint8_t push_rax;
+	uint8_t mov_eax; /* , fault_address */
+	uint32_t fault_address;
+	uint8_t store_rsp[3]; /* mov %rsp, (%rax) */
+	uint8_t stay[2];      /* jmp . */
+	uint8_t pad;
+} __attribute__((packed));
+
+struct frame {
+	uint64_t rax;
+	uint64_t vector;
+	uint64_t error_code;
+	uint64_t rip;
+	uint64_t cs;
+	uint64_t rflags;
+	uint64_t rsp;
+	uint64_t ss;
+};
+
 /* The low half of a descriptor; the high half of a system segment's is base >> 32. */
 static uint64_t descriptor(const struct kvm_segment *segment)
 {
@@ -118,6 +167,31 @@ static void write_tss(void *at)
 	*tss = (struct tss){ .bitmap_offset = offsetof(struct tss, bitmap), .end = 0xff };
 }
 
+static void write_idt(uint8_t *tables, uint32_t fault_address)
+{
+	struct gate *idt = (struct gate *)(tables + IDT_ADDRESS);
+	struct stub *stubs = (struct stub *)(tables + STUBS_ADDRESS);
+
+	for (uint8_t i = 0; i < NR_EXCEPTIONS; i++) {
+		bool has_code = WITH_ERROR_CODE >> i & 1;
+
+		idt[i] = (struct gate){
+			.offset_low = (uint16_t)(STUBS_ADDRESS + i * sizeof(*stubs)),
+			.selector = USER_CODE,
+			.type = GATE_TYPE,
+		};
+		stubs[i] = (struct stub){
+			.push_zero = { has_code ? 0x90 : 0x6a, has_code ? 0x90 : 0 },
+			.push_vector = { 0x6a, i },
+			.push_rax = 0x50,
+			.mov_eax = 0xb8,
+			.fault_address = fault_address,
+			.store_rsp = { 0x48, 0x89, 0x20 },
+			.stay = { 0xeb, 0xfe },
+		};
+	}
+}
+
 static void write_page_tables(uint8_t *tables)
 {
 	uint64_t *pml4 = (uint64_t *)(tables + PML4_ADDRESS);
@@ -143,7 +217,10 @@ static int set_special_registers(struct vcpu *vcpu)
 	sregs.tr = task_segment;
 	sregs.ldt = no_ldt;
 	sregs.gdt = (struct kvm_dtable){ .base = GDT_ADDRESS, .limit = GDT_ENTRIES * 8 - 1 };
-	sregs.idt = (struct kvm_dtable){ 0 };
+	sregs.idt = (struct kvm_dtable){
+		.base = IDT_ADDRESS,
+		.limit = NR_EXCEPTIONS * sizeof(struct gate) - 1,
+	};
 	sregs.cr0 = X86_CR0_PE | X86_CR0_MP | X86_CR0_ET | X86_CR0_NE | X86_CR0_WP | X86_CR0_PG;
 	sregs.cr3 = PML4_ADDRESS;
 	sregs.cr4 = X86_CR4_PAE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT;
@@ -159,7 +236,11 @@ int longmode_setup(struct vcpu *vcpu, const struct memory *memory,
 		.rip = entry->rip,
 		.rsp = entry->rsp,
 		.rdi = entry->rdi,
-		.rflags = X86_EFLAGS_FIXED,
+		/*
+		 * Ring 3 may use ports by its IO privilege level or by the TSS's bitmap. A software
+		 * KVM heeds only the latter, QEMU's emulation of nested SVM only the former.
+		 */
+		.rflags = X86_EFLAGS_FIXED | X86_EFLAGS_IOPL,
 	};
 	int ret;
 
@@ -171,7 +252,28 @@ int longmode_setup(struct vcpu *vcpu, const struct memory *memory,
 	memset(tables, 0, LONGMODE_TABLES_END);
 	write_gdt(tables + GDT_ADDRESS);
 	write_tss(tables + TSS_ADDRESS);
+	write_idt(tables, entry->fault_address);
 	write_page_tables(tables);
 	ret = set_special_registers(vcpu);
 	return ret ? ret : vcpu_set_regs(vcpu, &regs);
+}
+
+int longmode_exception(struct vcpu *vcpu, const struct memory *memory, uint64_t stack)
+{
+	const struct frame *frame = memory_ptr(memory, stack, sizeof(*frame));
+	struct kvm_sregs sregs;
+	struct kvm_regs regs;
+
+	if (!frame || vcpu_get_regs(vcpu, &regs) || vcpu_get_sregs(vcpu, &sregs)) {
+		log_error("vCPU: the guest raised an exception, and its stack at %#" PRIx64
+			  " is not to be read",
+			  stack);
+		return -EFAULT;
+	}
+	regs.rax = frame->rax;
+	regs.rip = frame->rip;
+	regs.rflags = frame->rflags;
+	regs.rsp = frame->rsp;
+	return postmortem_exception((unsigned int)frame->vector, frame->error_code, &regs, &sregs,
+				    memory);
 }

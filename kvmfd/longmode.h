@@ -21,14 +21,22 @@ struct longmode_entry {
 	uint64_t rip;
 	uint64_t rsp;
 	uint64_t rdi; /* the first argument of a C function */
+	/*
+	 * Where an exception is to be told: a guest address below 4 GiB in memory space, answered
+	 * by somebody who gives what is stored there to longmode_exception().
+	 */
+	uint32_t fault_address;
 };
 
 /*
- * Writes the tables to guest memory and sets the registers: guest addresses 0 to 4 GiB are mapped one
- * to one, writable and executable, SSE is on, all of PIO space is permitted. There is no IDT: an
- * exception is a triple fault, which vcpu_run() reports. -errno, said to the log.
+ * Writes the tables to guest memory and sets the registers: guest addresses 0 to 4 GiB are mapped
+ * one to one, writable and executable, SSE is on, all ports are permitted. An exception stores the
+ * stack pointer of its frame at entry->fault_address. -errno, said to the log.
  */
 int longmode_setup(struct vcpu *vcpu, const struct memory *memory,
 		   const struct longmode_entry *entry);
+
+/* Says which exception left the frame at guest address `stack`; returns -EFAULT. */
+int longmode_exception(struct vcpu *vcpu, const struct memory *memory, uint64_t stack);
 
 #endif

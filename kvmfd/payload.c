@@ -20,7 +20,8 @@ static_assert(PAYLOAD_PARAMS_ADDRESS >= LONGMODE_TABLES_END, "parameters and tab
 #define MAILBOX_BASE MACHINE_MMIO_END
 #define EXIT_OFFSET 0u
 #define CONSOLE_OFFSET 8u
-#define MAILBOX_BYTES 16u
+#define FAULT_OFFSET 16u
+#define MAILBOX_BYTES 24u
 
 #define PAGE_BYTES 4096u
 
@@ -58,16 +59,24 @@ static int read_mailbox(void *opaque, uint64_t offset, void *data, uint32_t len)
 static int write_mailbox(void *opaque, uint64_t offset, const void *data, uint32_t len)
 {
 	struct payload *payload = opaque;
+	uint64_t value = 0;
 
-	if (offset == CONSOLE_OFFSET)
+	memcpy(&value, data, len);
+	switch (offset) {
+	case EXIT_OFFSET:
+		payload->exit_code = value;
+		payload->exited = true;
+		flush_line(payload);
+		return BUS_STOP;
+	case CONSOLE_OFFSET:
 		print(payload, data, len);
-	if (offset != EXIT_OFFSET)
 		return 0;
-	payload->exit_code = 0;
-	memcpy(&payload->exit_code, data, len);
-	payload->exited = true;
-	flush_line(payload);
-	return BUS_STOP;
+	case FAULT_OFFSET:
+		flush_line(payload);
+		return longmode_exception(payload->machine->vcpu, payload->machine->memory, value);
+	default:
+		return 0;
+	}
 }
 
 static const struct bus_ops mailbox_ops = {
@@ -112,6 +121,7 @@ static int start(struct payload *payload)
 		/* As after a call: the ABI has the stack aligned before the return address. */
 		.rsp = PAYLOAD_STACK_TOP - sizeof(uint64_t),
 		.rdi = PAYLOAD_PARAMS_ADDRESS,
+		.fault_address = MAILBOX_BASE + FAULT_OFFSET,
 	};
 	const struct bus_range mailboxes = {
 		.space = BUS_MMIO,

@@ -14,8 +14,8 @@
  *	0x00d0000000  BARs in memory space (those in I/O space: from port 0xc000)
  *	0x00f0000000  mailboxes
  *
- * There are no interrupts and no IDT: an exception ends the guest with a report. `hlt`, `int` and
- * `syscall` do too; the way out is a store to exit_address.
+ * There are no interrupts. An exception ends the guest with a report; so do, one way or the other,
+ * `hlt`, `int` and `syscall`. The way out is a store to exit_address.
  */
 #ifndef KVMFD_PAYLOAD_ABI_H
 #define KVMFD_PAYLOAD_ABI_H

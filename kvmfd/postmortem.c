@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "postmortem.h"
 
+#include <asm/processor-flags.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -11,63 +13,78 @@
 
 #define MAX_INSN 15
 
-struct insn {
-	size_t len; /* 0: not known */
-	uint8_t bytes[MAX_INSN];
-};
-
-/* The registers a reader looks for first, and the instruction, to `text`. */
-static void describe(int fd, const struct insn *insn, char *text, size_t size)
-{
+/* Where a vCPU stands. */
+struct state {
+	bool known; /* the registers are */
 	struct kvm_regs regs;
 	struct kvm_sregs sregs;
+	size_t insn_len; /* 0: not known */
+	uint8_t insn[MAX_INSN];
+};
+
+/* The registers, and the instruction at RIP, to `text`. */
+static void describe(const struct state *state, char *text, size_t size)
+{
+	const struct kvm_regs *regs = &state->regs;
+	const struct kvm_sregs *sregs = &state->sregs;
 	char code[3 * MAX_INSN + 1] = " ?";
 
-	for (size_t i = 0; i < insn->len; i++)
-		snprintf(code + 3 * i, 4, " %02x", insn->bytes[i]);
-	if (ioctl(fd, KVM_GET_REGS, &regs) || ioctl(fd, KVM_GET_SREGS, &sregs)) {
-		snprintf(text, size, "registers unknown (%s), code%s", strerror(errno), code);
+	for (size_t i = 0; i < state->insn_len; i++)
+		snprintf(code + 3 * i, 4, " %02x", state->insn[i]);
+	if (!state->known) {
+		snprintf(text, size, "registers unknown, code%s", code);
 		return;
 	}
 	snprintf(text, size,
 		 "rip %#llx, code%s, rax %#llx rbx %#llx rcx %#llx rdx %#llx rsi %#llx rdi %#llx "
 		 "rsp %#llx rbp %#llx r8 %#llx r9 %#llx r10 %#llx r11 %#llx r12 %#llx r13 %#llx "
 		 "r14 %#llx r15 %#llx rflags %#llx cs %#x cr0 %#llx cr2 %#llx cr3 %#llx cr4 %#llx",
-		 regs.rip, code, regs.rax, regs.rbx, regs.rcx, regs.rdx, regs.rsi, regs.rdi,
-		 regs.rsp, regs.rbp, regs.r8, regs.r9, regs.r10, regs.r11, regs.r12, regs.r13,
-		 regs.r14, regs.r15, regs.rflags, sregs.cs.selector, sregs.cr0, sregs.cr2,
-		 sregs.cr3, sregs.cr4);
+		 regs->rip, code, regs->rax, regs->rbx, regs->rcx, regs->rdx, regs->rsi, regs->rdi,
+		 regs->rsp, regs->rbp, regs->r8, regs->r9, regs->r10, regs->r11, regs->r12,
+		 regs->r13, regs->r14, regs->r15, regs->rflags, sregs->cs.selector, sregs->cr0,
+		 sregs->cr2, sregs->cr3, sregs->cr4);
 }
 
-/* What lies at the guest's RIP, as far as it is RAM. */
-static void fetch(int fd, const struct memory *memory, struct insn *insn)
+/* The instruction at guest address `gpa`, if that is RAM. */
+static void fetch(struct state *state, uint64_t gpa, const struct memory *memory)
+{
+	const void *bytes = memory_ptr(memory, gpa, MAX_INSN);
+
+	state->insn_len = bytes ? MAX_INSN : 0;
+	if (bytes)
+		memcpy(state->insn, bytes, MAX_INSN);
+}
+
+static void examine(int fd, const struct memory *memory, struct state *state)
 {
 	struct kvm_translation where;
-	struct kvm_regs regs;
-	const void *bytes;
 
-	insn->len = 0;
-	if (ioctl(fd, KVM_GET_REGS, &regs))
+	*state = (struct state){ 0 };
+	if (ioctl(fd, KVM_GET_REGS, &state->regs) || ioctl(fd, KVM_GET_SREGS, &state->sregs))
 		return;
-	where = (struct kvm_translation){ .linear_address = regs.rip };
-	if (ioctl(fd, KVM_TRANSLATE, &where) || !where.valid)
-		return;
-	bytes = memory_ptr(memory, where.physical_address, MAX_INSN);
-	if (!bytes)
-		return;
-	insn->len = MAX_INSN;
-	memcpy(insn->bytes, bytes, MAX_INSN);
+	state->known = true;
+	where = (struct kvm_translation){ .linear_address = state->regs.rip };
+	if (!ioctl(fd, KVM_TRANSLATE, &where) && where.valid)
+		fetch(state, where.physical_address, memory);
+}
+
+static void tell(const char *why, const struct state *state)
+{
+	char where[700];
+
+	describe(state, where, sizeof(where));
+	log_error("vCPU: %s: %s", why, where);
 }
 
 /* Takes the instruction that KVM stumbled over as KVM quotes it, if it does. */
-static void quoted(const struct kvm_run *run, struct insn *insn)
+static void take_quoted(const struct kvm_run *run, struct state *state)
 {
 	if (run->emulation_failure.ndata < 3 ||
 	    !(run->emulation_failure.flags & KVM_INTERNAL_ERROR_EMULATION_FLAG_INSTRUCTION_BYTES) ||
 	    !run->emulation_failure.insn_size || run->emulation_failure.insn_size > MAX_INSN)
 		return;
-	insn->len = run->emulation_failure.insn_size;
-	memcpy(insn->bytes, run->emulation_failure.insn_bytes, insn->len);
+	state->insn_len = run->emulation_failure.insn_size;
+	memcpy(state->insn, run->emulation_failure.insn_bytes, state->insn_len);
 }
 
 /* Why, to `text`, and the error for it. */
@@ -76,7 +93,7 @@ static int explain(const struct kvm_run *run, char *text, size_t size)
 	switch (run->exit_reason) {
 	case KVM_EXIT_SHUTDOWN:
 		snprintf(text, size,
-			 "the guest shut down (triple fault: an exception without a handler)");
+			 "the guest shut down (triple fault: an exception that can't be handled)");
 		return -EFAULT;
 	case KVM_EXIT_INTERNAL_ERROR:
 		if (run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION) {
@@ -104,26 +121,45 @@ static int explain(const struct kvm_run *run, char *text, size_t size)
 
 int postmortem(int fd, const struct kvm_run *run, const struct memory *memory)
 {
-	struct insn insn;
-	char where[700];
+	struct state state;
 	char why[120];
 	int ret = explain(run, why, sizeof(why));
 
-	fetch(fd, memory, &insn);
+	examine(fd, memory, &state);
 	if (ret == -ENOSYS)
-		quoted(run, &insn);
-	describe(fd, &insn, where, sizeof(where));
-	log_error("vCPU: %s: %s", why, where);
+		take_quoted(run, &state);
+	/* AMD's CPUs leave the state undefined, so KVM puts the vCPU back to power-on: real mode. */
+	if (run->exit_reason == KVM_EXIT_SHUTDOWN && !(state.sregs.cr0 & X86_CR0_PE))
+		state = (struct state){ 0 };
+	tell(why, &state);
 	return ret;
 }
 
 int postmortem_errno(int fd, int err, const struct memory *memory)
 {
-	struct insn insn;
-	char where[700];
+	struct state state;
+	char why[80];
 
-	fetch(fd, memory, &insn);
-	describe(fd, &insn, where, sizeof(where));
-	log_error("vCPU: KVM_RUN: %s: %s", strerror(err), where);
+	snprintf(why, sizeof(why), "KVM_RUN: %s", strerror(err));
+	examine(fd, memory, &state);
+	tell(why, &state);
 	return -err;
+}
+
+int postmortem_exception(unsigned int vector, uint64_t error_code, const struct kvm_regs *regs,
+			 const struct kvm_sregs *sregs, const struct memory *memory)
+{
+	static const char *const names[] = {
+		"#DE", "#DB", "NMI", "#BP", "#OF", "#BR", "#UD", "#NM", "#DF", "",    "#TS",
+		"#NP", "#SS", "#GP", "#PF", "",	   "#MF", "#AC", "#MC", "#XM", "#VE", "#CP",
+	};
+	struct state state = { .known = true, .regs = *regs, .sregs = *sregs };
+	const char *name = vector < sizeof(names) / sizeof(*names) ? names[vector] : "";
+	char why[80];
+
+	snprintf(why, sizeof(why), "the guest raised exception %u %s, error code %#" PRIx64, vector,
+		 name, error_code);
+	fetch(&state, regs->rip, memory);
+	tell(why, &state);
+	return -EFAULT;
 }

@@ -16,4 +16,11 @@ int postmortem(int fd, const struct kvm_run *run, const struct memory *memory);
 /* The same when KVM_RUN itself failed with `err`, an errno; returns -err. */
 int postmortem_errno(int fd, int err, const struct memory *memory);
 
+/*
+ * The same of an exception that the guest raised with these registers, its code at guest address
+ * regs->rip; returns -EFAULT.
+ */
+int postmortem_exception(unsigned int vector, uint64_t error_code, const struct kvm_regs *regs,
+			 const struct kvm_sregs *sregs, const struct memory *memory);
+
 #endif

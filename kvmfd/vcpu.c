@@ -150,10 +150,14 @@ static int handle_pio(struct vcpu *vcpu, struct bus *bus)
 	int ret = 0;
 
 	vcpu->exits.pio++;
-	for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size)
-		ret |= run->io.direction == KVM_EXIT_IO_OUT ?
-			       bus_write(bus, BUS_PIO, run->io.port, data, run->io.size) :
-			       bus_read(bus, BUS_PIO, run->io.port, data, run->io.size);
+	for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size) {
+		int one = run->io.direction == KVM_EXIT_IO_OUT ?
+				  bus_write(bus, BUS_PIO, run->io.port, data, run->io.size) :
+				  bus_read(bus, BUS_PIO, run->io.port, data, run->io.size);
+
+		/* The instruction is done whole all the same. */
+		ret = ret ? ret : one;
+	}
 	return ret;
 }
 

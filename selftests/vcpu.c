@@ -190,7 +190,7 @@ TEST_F(vcpu, an_invalid_opcode_is_reported_with_rip_code_and_registers)
 {
 	OPEN(invalid);
 	EXPECT_EQ(-EFAULT, crash(&self->guest, &self->said));
-	EXPECT_EQ(1, capture_lines(&self->said, "triple fault"));
+	EXPECT_EQ(1, capture_lines(&self->said, "exception 6 #UD"));
 	EXPECT_EQ(1, capture_lines(&self->said, "rip 0x20000f, code 0f 0b"));
 	EXPECT_EQ(1, capture_lines(&self->said, "rax 0x1234"));
 	EXPECT_FALSE(self->guest.payload->exited);
@@ -202,16 +202,28 @@ TEST_F(vcpu, an_access_above_4_gib_is_reported_with_its_address)
 {
 	OPEN(beyond);
 	EXPECT_EQ(-EFAULT, crash(&self->guest, &self->said));
+	EXPECT_EQ(1, capture_lines(&self->said, "exception 14 #PF, error code 0x6"));
 	EXPECT_EQ(1, capture_lines(&self->said, "cr2 0x100000000"));
 }
 
 BARE_GUEST(halt, "hlt\n");
 
-TEST_F(vcpu, a_halt_ends_the_run)
+TEST_F(vcpu, a_halt_is_reported)
 {
 	OPEN(halt);
-	EXPECT_GT(0, crash(&self->guest, &self->said));
+	EXPECT_EQ(-EFAULT, crash(&self->guest, &self->said));
+	EXPECT_EQ(1, capture_lines(&self->said, "exception 13 #GP"));
 	EXPECT_EQ(1, capture_lines(&self->said, "rip 0x20000a, code f4"));
+}
+
+BARE_GUEST(no_stack, "mov $0x100000000, %rsp\n ud2\n");
+
+TEST_F(vcpu, an_exception_without_a_stack_is_a_shutdown)
+{
+	OPEN(no_stack);
+	EXPECT_EQ(-EFAULT, crash(&self->guest, &self->said));
+	EXPECT_EQ(1, capture_lines(&self->said, "the guest shut down (triple fault"));
+	EXPECT_EQ(1, capture_lines(&self->said, "\n"));
 }
 
 /* KVM's emulator has no x87 stores to memory. */

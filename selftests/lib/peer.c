@@ -373,6 +373,30 @@ unsigned int peer_count_threads(const struct peer *peer)
 	return count_entries(peer, "task");
 }
 
+int peer_count_requests(const struct peer *peer)
+{
+	char path[64];
+	char line[256];
+	int nr = -1;
+
+	/* The ring is among its first fds; the list of what waits is the last in its fdinfo. */
+	for (int fd = 3; fd < 16 && nr < 0; fd++) {
+		FILE *file;
+
+		snprintf(path, sizeof(path), "/proc/%d/fdinfo/%d", peer->pid, fd);
+		file = fopen(path, "re");
+		while (file && fgets(line, sizeof(line), file)) {
+			if (!strcmp(line, "PollList:\n"))
+				nr = 0;
+			else if (nr >= 0)
+				nr += !strncmp(line, "  op=", 5);
+		}
+		if (file)
+			fclose(file);
+	}
+	return nr;
+}
+
 unsigned int peer_await_fds(const struct peer *peer, unsigned int nr)
 {
 	int64_t deadline = 0;

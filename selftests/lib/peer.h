@@ -76,6 +76,9 @@ unsigned int peer_log_count(struct peer *peer, const char *text);
 unsigned int peer_count_fds(const struct peer *peer);
 unsigned int peer_count_threads(const struct peer *peer);
 
+/* Requests that wait within the server's io_uring; -1: this kernel does not tell. */
+int peer_count_requests(const struct peer *peer);
+
 /* Waits until the server has `nr` fds open; what it had at last, which is `nr` unless time is up. */
 unsigned int peer_await_fds(const struct peer *peer, unsigned int nr);
 
