@@ -150,25 +150,45 @@ static int init_msix(struct fp_device *dev)
 	return 0;
 }
 
-static int init_regions(struct fp_device *dev)
+static int check_class(const struct fp_class *class_)
 {
-	int ret;
-
-	for (unsigned int i = 0; i < FP_NR_REGIONS; i++) {
-		const char *why = region_check(i, &dev->class_->regions[i]);
+	for (unsigned int i = 0; i < FP_MAX_REGIONS; i++) {
+		const char *why = region_check(i, &class_->regions[i]);
 
 		if (why) {
-			log_error("device class %s: region %u: %s", dev->class_->name, i, why);
+			log_error("device class %s: region %u: %s", class_->name, i, why);
 			return -EINVAL;
 		}
-		dev->regions[i] = dev->class_->regions[i];
 	}
+	return 0;
+}
+
+/* PCI's nine are there also where they are empty; of the others those up to the last that is not. */
+static uint32_t count_regions(const struct fp_class *class_)
+{
+	uint32_t nr = FP_MAX_REGIONS;
+
+	while (nr > FP_NR_REGIONS && !class_->regions[nr - 1].size)
+		nr--;
+	return nr;
+}
+
+static int init_regions(struct fp_device *dev)
+{
+	int ret = check_class(dev->class_);
+
+	if (ret)
+		return ret;
+	dev->nr_regions = count_regions(dev->class_);
+	memcpy(dev->regions, dev->class_->regions, sizeof(dev->regions));
 	ret = init_msix(dev);
 	if (ret)
 		return ret;
 	pci_init(&dev->pci, dev->class_, dev->regions);
 	dev->regions[FP_CONFIG] =
 		(struct fp_region){ .size = PCI_CONFIG_BYTES, .access = config_access };
+	for (unsigned int i = 0; i < dev->nr_regions && !ret; i++)
+		ret = region_open(dev, i);
 	for (unsigned int i = 0; i < FP_NR_IRQS && !ret; i++)
 		ret = irq_open(&dev->irqs[i], dev->ring, i, dev->class_->irqs[i]);
 	return ret;
@@ -201,6 +221,8 @@ static void dispose(struct fp_device *dev)
 	for (size_t i = 0; i < dev->nr_strings; i++)
 		free(dev->strings[i]);
 	free(dev->strings);
+	for (unsigned int i = 0; i < dev->nr_regions; i++)
+		region_close(dev, i);
 	free(dev->msix_memory);
 	free(dev->state);
 	free(dev);

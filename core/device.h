@@ -11,13 +11,16 @@
 #include "irq.h"
 #include "keyval.h"
 #include "pci.h"
+#include "region.h"
 
 struct fp_device {
 	const struct fp_class *class_;
 	const char *name; /* for the log */
 	struct ring *ring;
 	void *state;
-	struct fp_region regions[FP_NR_REGIONS];
+	struct fp_region regions[FP_MAX_REGIONS];
+	struct region_core cores[FP_MAX_REGIONS];
+	uint32_t nr_regions; /* that a client is told of */
 	struct pci pci;
 	uint8_t *msix_memory;
 	char **strings; /* values of string keys */
@@ -26,7 +29,7 @@ struct fp_device {
 	/* The client's, until device_detach(). */
 	struct dma dma;
 	struct irq_kind irqs[FP_NR_IRQS];
-	struct iofd *iofds[FP_NR_REGIONS]; /* of each region's doorbells, once published */
+	struct iofd *iofds[FP_MAX_REGIONS]; /* of each region's doorbells, once published */
 };
 
 /* The class called `name`, or NULL. */

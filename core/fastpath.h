@@ -62,7 +62,9 @@ enum fp_region_index {
 	FP_ROM,
 	FP_CONFIG, /* kept by the core */
 	FP_VGA,
-	FP_NR_REGIONS
+	FP_NR_REGIONS,
+	FP_OWN_REGION = FP_NR_REGIONS, /* from here on: what PCI has no number for */
+	FP_MAX_REGIONS = 16
 };
 
 enum fp_irq_index {
@@ -106,14 +108,35 @@ typedef int fp_access_fn(struct fp_device *dev, struct fp_access *access);
 enum {
 	FP_REGION_IO = 1 << 0, /* a BAR in I/O space */
 	FP_REGION_READ_ONLY = 1 << 1,
+	FP_REGION_MMAP = 1 << 5, /* the client may map it, or its `areas`: see them */
+};
+
+/* What areas of a region start at and are multiples of, bytes. */
+#define FP_PAGE 4096u
+
+struct fp_area {
+	uint64_t offset; /* bytes, from the region's start */
+	uint64_t size;
 };
 
 struct fp_region {
 	uint64_t size; /* bytes; a BAR's is a power of two; 0: not there */
 	uint32_t flags;
-	fp_access_fn *access;
+	fp_access_fn *access; /* not called for what the client may map; NULL if that is all */
 	const struct fp_doorbell *doorbells;
 	size_t nr_doorbells;
+	/*
+	 * With FP_REGION_MMAP: what is memory, made by the core and shared with the client; see
+	 * fp_region_memory(). Without any: the whole region. Ascending and apart.
+	 */
+	const struct fp_area *areas;
+	size_t nr_areas;
+	/*
+	 * Of FP_OWN_REGION and up, by which the client knows it. Type 0: one of the vendor's own,
+	 * VFIO_REGION_TYPE_PCI_VENDOR_TYPE with the vendor's PCI id.
+	 */
+	uint32_t type;
+	uint32_t subtype;
 };
 
 struct fp_pci {
@@ -145,7 +168,7 @@ struct fp_class {
 	size_t state_bytes;	   /* of fp_state(), zeroed */
 	const struct fp_key *keys; /* ends with an entry without a name; may be NULL */
 	struct fp_pci pci;
-	struct fp_region regions[FP_NR_REGIONS];
+	struct fp_region regions[FP_MAX_REGIONS];
 	uint32_t irqs[FP_NR_IRQS]; /* how many of each kind */
 
 	/* All optional. open(): 0 or -errno, having said why with fp_error(). */
@@ -197,6 +220,14 @@ static inline void fp_access_answer(struct fp_access *access, uint64_t value)
  * False when it is not wholly inside: nothing was done.
  */
 FP_PUBLIC bool fp_access_memory(struct fp_access *access, uint64_t start, void *bytes, size_t len);
+
+/*
+ * What the client may map of region `index`: its byte 0, to which the offsets of `areas` are added.
+ * Only the areas may be touched. From open() to the end of close(), whoever the client is; a reset
+ * leaves it as it is. NULL for a region without FP_REGION_MMAP. A client may change it at any
+ * time, and it may be the one before: read once what you check.
+ */
+FP_PUBLIC void *fp_region_memory(struct fp_device *dev, unsigned int index);
 
 /*
  * Guest memory [iova, iova + len) for direct access, valid until the handler returns. NULL when it

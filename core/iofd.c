@@ -101,6 +101,6 @@ void iofd_entry(const struct iofd *iofd, uint32_t fd_index, struct wire_io_fd_de
 
 void iofd_withdraw(struct fp_device *dev)
 {
-	for (uint32_t i = 0; i < FP_NR_REGIONS; i++)
+	for (uint32_t i = 0; i < dev->nr_regions; i++)
 		withdraw(dev, i);
 }
