@@ -11,6 +11,7 @@
 #include "irq.h"
 #include "keyval.h"
 #include "pci.h"
+#include "pci_msix.h"
 #include "region.h"
 
 struct fp_device {
@@ -22,7 +23,8 @@ struct fp_device {
 	struct region_core cores[FP_MAX_REGIONS];
 	uint32_t nr_regions; /* that a client is told of */
 	struct pci pci;
-	uint8_t *msix_memory;
+	struct pci_msix msix;
+	uint8_t *msix_table;
 	char **strings; /* values of string keys */
 	size_t nr_strings;
 

@@ -108,7 +108,10 @@ typedef int fp_access_fn(struct fp_device *dev, struct fp_access *access);
 enum {
 	FP_REGION_IO = 1 << 0, /* a BAR in I/O space */
 	FP_REGION_READ_ONLY = 1 << 1,
-	FP_REGION_MMAP = 1 << 5, /* the client may map it, or its `areas`: see them */
+	/* A BAR anywhere in memory. It takes two registers: the class leaves the next BAR empty. */
+	FP_REGION_64BIT = 1 << 3,
+	FP_REGION_PREFETCHABLE = 1 << 4, /* a memory BAR that reading does not change */
+	FP_REGION_MMAP = 1 << 5,	 /* the client may map it, or its `areas`: see them */
 };
 
 /* What areas of a region start at and are multiples of, bytes. */
@@ -139,12 +142,37 @@ struct fp_region {
 	uint32_t subtype;
 };
 
+/* Capabilities that the core knows all about. MSI and MSI-X come with irqs[]. */
+enum {
+	FP_PCI_PM = 1 << 0,	 /* power management: D0 and D3hot, which lose nothing */
+	FP_PCI_EXPRESS = 1 << 1, /* an endpoint; configuration space is 4,096 bytes then, not 256 */
+	FP_PCI_SERIAL =
+		1 << 2, /* device serial number, needs FP_PCI_EXPRESS; see fp_pci_serial() */
+};
+
+/* A vendor-specific capability: what follows its id, next pointer and length. */
+struct fp_pci_cap {
+	const void *data;
+	const void *writable; /* as long as data: the bits that a client may change; NULL: none */
+	uint8_t size;	      /* bytes of data */
+};
+
 struct fp_pci {
 	uint16_t vendor, device;
 	uint16_t subsystem_vendor, subsystem;
 	uint32_t class_code; /* 24 bits: class, subclass, interface */
 	uint8_t revision;
-	uint8_t msix_bar; /* holds the MSI-X table and PBA when irqs[FP_MSIX] is not 0; kept by the core */
+	/*
+	 * When irqs[FP_MSIX] is not 0 this BAR holds the table and the pending bits (PBA), kept by
+	 * the core. One that the class leaves empty is all theirs. In another they lie at these
+	 * offsets, multiples of 8, and the handler does not see accesses to them.
+	 */
+	uint8_t msix_bar;
+	uint32_t msix_table;
+	uint32_t msix_pba;
+	uint32_t capabilities; /* FP_PCI_* */
+	const struct fp_pci_cap *vendor_caps;
+	size_t nr_vendor_caps;
 };
 
 /* A key of --device NAME,key=value, stored into the state before open(). */
@@ -228,6 +256,9 @@ FP_PUBLIC bool fp_access_memory(struct fp_access *access, uint64_t start, void *
  * time, and it may be the one before: read once what you check.
  */
 FP_PUBLIC void *fp_region_memory(struct fp_device *dev, unsigned int index);
+
+/* Sets what FP_PCI_SERIAL tells; to be called in open(), it is 0 otherwise. */
+FP_PUBLIC void fp_pci_serial(struct fp_device *dev, uint64_t serial);
 
 /*
  * Guest memory [iova, iova + len) for direct access, valid until the handler returns. NULL when it

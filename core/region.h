@@ -31,6 +31,9 @@ struct region_core {
 /* What may be wrong with a class's region, said for its author; NULL: nothing. */
 const char *region_check(unsigned int index, const struct fp_region *region);
 
+/* Whether a part at [offset, offset + size) would take something from the region's own. */
+bool region_part_is_free(const struct fp_region *region, uint64_t offset, uint64_t size);
+
 /* Makes the memory of region `index` that the client may map, if any. -errno, said to the log. */
 int region_open(struct fp_device *dev, uint32_t index);
 void region_close(struct fp_device *dev, uint32_t index);

@@ -60,15 +60,18 @@ static const char *doorbells_check(const struct fp_region *region)
 static const char *bar_check(unsigned int index, const struct fp_region *region)
 {
 	bool is_io = region->flags & FP_REGION_IO;
+	bool is_64 = region->flags & FP_REGION_64BIT;
 
-	if (is_io && region->flags & (FP_REGION_MMAP))
-		return "a BAR in I/O space can't be mapped";
-	if (region->size & (region->size - 1) || region->size > (1ull << 31))
-		return "a BAR's size is not a power of two up to 2 GiB";
+	if (is_io && region->flags & (FP_REGION_64BIT | FP_REGION_PREFETCHABLE | FP_REGION_MMAP))
+		return "a BAR in I/O space is not 64-bit, prefetchable or mapped";
+	if (region->size & (region->size - 1) || region->size > (is_64 ? 1ull << 62 : 1ull << 31))
+		return is_64 ? "a 64-bit BAR's size is not a power of two up to 2^62" :
+			       "a BAR's size is not a power of two up to 2 GiB";
 	if (region->size < (is_io ? 4 : 16))
 		return is_io ? "a BAR in I/O space is less than 4 bytes" :
 			       "a BAR is less than 16 bytes";
-	(void)index;
+	if (is_64 && index == FP_BAR5)
+		return "a 64-bit BAR has no next BAR for its upper half";
 	return NULL;
 }
 
@@ -76,8 +79,8 @@ static const char *place_check(unsigned int index, const struct fp_region *regio
 {
 	if (index <= FP_BAR5)
 		return bar_check(index, region);
-	if (region->flags & (FP_REGION_IO))
-		return "only a BAR is in I/O space";
+	if (region->flags & (FP_REGION_IO | FP_REGION_64BIT | FP_REGION_PREFETCHABLE))
+		return "only a BAR is in I/O space, 64-bit or prefetchable";
 	if (index == FP_CONFIG)
 		return "the configuration space is the core's";
 	if (index == FP_ROM &&
@@ -131,4 +134,16 @@ const char *region_check(unsigned int index, const struct fp_region *region)
 		return "a region without an access handler";
 	why = memory_check(region);
 	return why ? why : doorbells_check(region);
+}
+
+bool region_part_is_free(const struct fp_region *region, uint64_t offset, uint64_t size)
+{
+	for (size_t i = 0; i < region->nr_doorbells; i++) {
+		const struct fp_doorbell *doorbell = &region->doorbells[i];
+
+		if (wire_overlaps(doorbell->offset, doorbell->width ? doorbell->width : 1, offset,
+				  size))
+			return false;
+	}
+	return !is_mapped(region, offset, size);
 }
