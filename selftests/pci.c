@@ -50,7 +50,7 @@ static int shy_access(struct fp_device *dev, struct fp_access *access)
 }
 
 #define OLD_VECTORS 70u
-#define OLD_TABLE 0x1008u
+#define OLD_TABLE 0x3008u /* behind the pending bits, unlike elsewhere */
 #define OLD_PBA 0x2000u
 
 static const uint8_t one_data[] = { 1, 2, 3, 4, 5 };
