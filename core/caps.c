@@ -44,6 +44,15 @@ static int number(struct json_object *object, const char *name, uint64_t min, ui
 	return 0;
 }
 
+/* Whether `name` is of that type, or not there. */
+static bool is_type(struct json_object *object, const char *name, enum json_type type)
+{
+	struct json_object *member;
+
+	return !json_object_object_get_ex(object, name, &member) ||
+	       json_object_is_type(member, type);
+}
+
 static int read_members(struct json_object *object, struct caps *caps, const char **why)
 {
 	uint64_t fds = caps->max_msg_fds;
@@ -63,18 +72,29 @@ static int read_members(struct json_object *object, struct caps *caps, const cha
 	if (number(object, *why, 0, UINT64_MAX, &caps->max_dma_maps))
 		return -EINVAL;
 	*why = "pgsizes";
-	return number(object, *why, 1, UINT64_MAX, &caps->pgsizes);
+	if (number(object, *why, 1, UINT64_MAX, &caps->pgsizes))
+		return -EINVAL;
+	/* Of no use here yet, but of the protocol. */
+	*why = "twin_socket";
+	if (!is_type(object, *why, json_type_object))
+		return -EINVAL;
+	*why = "write_multiple";
+	return is_type(object, *why, json_type_boolean) ? 0 : -EINVAL;
 }
 
-static struct json_object *parse(const char *text, size_t len)
+/* NUL-terminated text that is one JSON value and nothing else, or NULL. */
+static struct json_object *parse(const char *text)
 {
 	struct json_tokener *tokener = json_tokener_new_ex(MAX_DEPTH);
 	struct json_object *root;
+	const char *rest;
 
 	if (!tokener)
 		return NULL;
-	root = json_tokener_parse_ex(tokener, text, (int)len);
-	if (json_tokener_get_error(tokener) != json_tokener_success) {
+	root = json_tokener_parse_ex(tokener, text, (int)strlen(text) + 1);
+	rest = text + json_tokener_get_parse_end(tokener);
+	if (json_tokener_get_error(tokener) != json_tokener_success ||
+	    rest[strspn(rest, " \t\r\n")]) {
 		json_object_put(root);
 		root = NULL;
 	}
@@ -94,8 +114,7 @@ int caps_parse(const void *text, size_t len, struct caps *caps, const char **why
 		return 0;
 	if (len > MAX_TEXT || ((const char *)text)[len - 1])
 		return -EINVAL;
-	len = strlen(text);
-	root = parse(text, len + 1);
+	root = parse(text);
 	if (!json_object_is_type(root, json_type_object))
 		ret = -EINVAL;
 	if (!ret && json_object_object_get_ex(root, "capabilities", &members)) {

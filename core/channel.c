@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -454,6 +455,8 @@ void channel_close(struct channel *channel)
 	ring_cancel(&channel->send);
 	ring_cancel(&channel->writable);
 	ring_hook_drop(&channel->flush);
+	/* The kernel may hold the socket for a while yet; the peer is to see its end now. */
+	shutdown(channel->fd, SHUT_RDWR);
 	ring_close_fd(channel->ring, take_fd(&channel->fd));
 	close_all(channel->fds, &channel->nr_fds);
 	while (channel->stash) {

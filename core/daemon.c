@@ -185,6 +185,8 @@ static int parse_fd(const char *text, int *fd)
 {
 	int type;
 	socklen_t len = sizeof(type);
+	struct sockaddr_storage peer;
+	socklen_t peer_len = sizeof(peer);
 	char *end;
 	long n = strtol(text, &end, 10);
 
@@ -192,7 +194,8 @@ static int parse_fd(const char *text, int *fd)
 		log_error("--fd=%s: wants a number", text);
 		return -EINVAL;
 	}
-	if (getsockopt((int)n, SOL_SOCKET, SO_TYPE, &type, &len) || type != SOCK_STREAM) {
+	if (getsockopt((int)n, SOL_SOCKET, SO_TYPE, &type, &len) || type != SOCK_STREAM ||
+	    getpeername((int)n, (struct sockaddr *)&peer, &peer_len)) {
 		log_error("--fd=%s: it is not a connected stream socket", text);
 		return -EINVAL;
 	}

@@ -149,7 +149,7 @@ int dma_map(struct dma *dma, const struct wire_dma_map *map, int fd, const char 
 int dma_unmap(struct dma *dma, const struct wire_dma_unmap *unmap, const char **field)
 {
 	size_t at = find(dma, unmap->address);
-	struct dma_window *window = &dma->windows[at];
+	struct dma_window *window;
 
 	*field = "flags";
 	if (unmap->flags & ~(uint32_t)WIRE_DMA_UNMAP_ALL)
@@ -161,7 +161,10 @@ int dma_unmap(struct dma *dma, const struct wire_dma_unmap *unmap, const char **
 		dma_unmap_all(dma);
 		return 0;
 	}
-	if (at == dma->nr || window->address != unmap->address || window->size != unmap->size)
+	if (at == dma->nr)
+		return -ENOENT;
+	window = &dma->windows[at];
+	if (window->address != unmap->address || window->size != unmap->size)
 		return -ENOENT;
 	drop(window);
 	memmove(window, window + 1, (dma->nr - at - 1) * sizeof(*window));
@@ -180,12 +183,14 @@ void dma_unmap_all(struct dma *dma)
 void *dma_ptr(const struct dma *dma, uint64_t iova, size_t len, bool write)
 {
 	size_t at = find(dma, iova);
-	const struct dma_window *window = dma->windows + at;
 	uint32_t needed = write ? WIRE_DMA_WRITEABLE : WIRE_DMA_READABLE;
+	const struct dma_window *window;
 
-	if (at == dma->nr || iova < window->address ||
-	    !wire_within(iova - window->address, len, window->size) || !(window->flags & needed) ||
-	    !window->base)
+	if (at == dma->nr)
+		return NULL;
+	window = &dma->windows[at];
+	if (iova < window->address || !wire_within(iova - window->address, len, window->size) ||
+	    !(window->flags & needed) || !window->base)
 		return NULL;
 	return window->base + window->base_skip + (iova - window->address);
 }

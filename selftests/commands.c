@@ -289,7 +289,8 @@ TEST(an_access_within_the_bounds_of_its_region_is_served)
 	EXPECT_EQ(0, memcmp(data, back, sizeof(data)));
 	/* One byte, also the last; an odd place; the whole region. */
 	EXPECT_EQ(data[511], peer_read(peer, FP_BAR2, TESTDEV_SCRATCH + 511, 1));
-	EXPECT_EQ(data[3] | data[4] << 8, peer_read(peer, FP_BAR2, TESTDEV_SCRATCH + 3, 2));
+	EXPECT_EQ(data[3] | (uint64_t)data[4] << 8,
+		  peer_read(peer, FP_BAR2, TESTDEV_SCRATCH + 3, 2));
 	EXPECT_EQ(0, peer_read(peer, FP_BAR2, TESTDEV_BENCH_BYTES - 1, 1));
 	EXPECT_EQ(0, peer_call(peer, WIRE_REGION_READ,
 			       &(struct wire_region_access){ 0, FP_BAR2, TESTDEV_BENCH_BYTES },
@@ -381,10 +382,11 @@ TEST(registers_of_every_width_read_back)
 	for (unsigned int i = 0; i < 4; i++)
 		peer_write(peer, FP_BAR2, registers[i].offset, 0x8182838485868788ull + i,
 			   registers[i].width);
-	for (unsigned int i = 0; i < 4; i++)
+	for (unsigned int i = 0; i < 4; i++) {
 		EXPECT_EQ((0x8182838485868788ull + i) &
 				  (UINT64_MAX >> (64 - 8 * registers[i].width)),
 			  peer_read(peer, FP_BAR2, registers[i].offset, registers[i].width));
+	}
 	peer_stop(peer);
 }
 
@@ -440,8 +442,9 @@ TEST(all_of_configuration_space_can_be_read_at_once)
 	uint8_t config[256];
 
 	ASSERT_EQ(0, peer_read_to(peer, FP_CONFIG, 0, config, sizeof(config)));
-	for (uint64_t i = 0; i < sizeof(config); i++)
+	for (uint64_t i = 0; i < sizeof(config); i++) {
 		EXPECT_EQ(config[i], peer_read(peer, FP_CONFIG, i, 1));
+	}
 	peer_stop(peer);
 }
 
