@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -311,6 +312,7 @@ int fp_main(int argc, char **argv)
 	int ret;
 
 	log_set_name(program);
+	signal(SIGPIPE, SIG_IGN); /* a log that nobody reads any more is no reason to end */
 	ret = parse(&options, argc, argv, program);
 	if (!ret)
 		ret = serve(&options);

@@ -570,23 +570,36 @@ static bool overflown(const struct ring *ring)
 	return *ring->uring.sq.kflags & IORING_SQ_CQ_OVERFLOW;
 }
 
-static void drain_completions(struct ring *ring)
+static void drain_queue(struct ring *ring)
 {
 	struct io_uring_cqe *cqe;
 	/* Not what comes meanwhile: a busy peer would keep everything that was queued from leaving. */
 	unsigned int nr = io_uring_cq_ready(&ring->uring);
 
-	while ((nr || overflown(ring)) && !io_uring_peek_cqe(&ring->uring, &cqe)) {
+	while (nr-- && !io_uring_peek_cqe(&ring->uring, &cqe)) {
 		struct ring_slot *slot = io_uring_cqe_get_data(cqe);
 		struct io_uring_cqe copy = *cqe;
 
 		/* Before the callbacks, which may submit: the entry must be free by then. */
 		io_uring_cqe_seen(&ring->uring, cqe);
-		nr -= nr > 0;
 		ring->stats.completions++;
 		if (slot)
 			complete(slot, &copy);
 	}
+}
+
+static void drain_completions(struct ring *ring)
+{
+	bool more;
+
+	do {
+		more = overflown(ring);
+		drain_queue(ring);
+		if (more) {
+			ring->stats.enters++;
+			io_uring_get_events(&ring->uring);
+		}
+	} while (more);
 }
 
 /* ---- the turn ---- */

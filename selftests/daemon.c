@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -449,20 +450,31 @@ TEST_F(place, clients_come_and_go_in_the_log_at_info)
 TEST_F(place, a_server_whose_log_nobody_reads_any_more_goes_on)
 {
 	struct client_options options = { .timeout_ms = PEER_DEADLINE_MS };
-	struct program program;
-	struct client *client;
 	int64_t deadline = 0;
+	struct client *client;
+	int pipes[2], status;
+	pid_t pid;
 
-	program_start(&program, "fastpathd", ARGS("--device", self->device), false);
-	close(program.stderr_fd);
-	while (client_connect(self->path, &options, &client) && peer_time_left(&deadline)) {
-		sched_yield();
+	ASSERT_EQ(0, pipe2(pipes, O_CLOEXEC));
+	signal(SIGPIPE, SIG_DFL);
+	pid = fork();
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		dup2(pipes[1], STDERR_FILENO);
+		execl(program_path("fastpathd"), "fastpathd", "--device", self->device, NULL);
+		_exit(125);
+	}
+	close(pipes[0]);
+	close(pipes[1]);
+	while (client_connect(self->path, &options, &client)) {
+		ASSERT_NE(0, peer_time_left(&deadline));
 	}
 	EXPECT_EQ(-EOPNOTSUPP, client_call(client, 14, NULL, 0, NULL, 0, NULL, 0));
 	EXPECT_EQ(0, client_reset(client));
 	client_close(client);
-	program.stderr_fd = open("/dev/null", O_RDONLY);
-	EXPECT_EQ(0, end(&program, SIGTERM));
+	kill(pid, SIGTERM);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
 }
 
 TEST_F(place, a_spinning_server_serves_and_sleeps_when_there_is_nothing_to_do)
