@@ -14,10 +14,14 @@
 #define MAX_COMPLAINTS 32
 
 /*
- * So many bytes of commands may wait for one that is in flight. Beyond that the client is not read
- * any more, answers to transfers included: no sane client has so much in the pipe.
+ * So many commands, or bytes of them, may wait for one that is in flight before the client is not
+ * read any more: its answers to transfers are not either then, unless they come by a twin socket.
  */
-#define MAX_WAITING (16u * WIRE_MAX_MSG)
+#define MAX_WAITING 1024u
+#define MAX_WAITING_BYTES (4u * WIRE_MAX_MSG)
+
+/* How soon to look whether an answer that carries an fd has gone. */
+#define TWIN_LEAVES_NS 1000000
 
 /* A command that has to wait its turn: a copy of its message. */
 struct waiting {
@@ -45,11 +49,14 @@ struct session {
 	struct ring_hook reap;
 	struct command_peer peer;
 	struct waiting *waiting; /* in the order in which they came */
+	unsigned int nr_waiting;
 	size_t waiting_bytes;
 	bool has_ended;
 	bool busy; /* a command is being run, and its answer written */
 	struct aside *aside;
-	int twin_theirs;	  /* the twin's other end, until it has left; -1: none */
+	/* The twin's other end, until the answer that carries it has gone; -1: none. */
+	int twin_theirs;
+	struct ring_op twin_leaves;
 	struct wire_header reset; /* the one that the device has put off */
 	uint16_t next_id;	  /* of our commands */
 	unsigned int complaints;
@@ -191,11 +198,44 @@ static void reset_done(struct device_link *link)
 
 /* ---- commands that wait ---- */
 
-static bool has_to_wait(const struct session *session, const struct channel_msg *msg)
+/* The independent region that a message accesses, or -1. */
+static int64_t independent_region(const struct fp_device *dev, const struct channel_msg *msg)
+{
+	struct wire_region_access access;
+
+	if ((msg->hdr.cmd != WIRE_REGION_READ && msg->hdr.cmd != WIRE_REGION_WRITE) ||
+	    msg->body_len < sizeof(access))
+		return -1;
+	memcpy(&access, msg->body, sizeof(access));
+	if (access.region >= FP_NR_REGIONS ||
+	    !(dev->regions[access.region].flags & FP_REGION_INDEPENDENT))
+		return -1;
+	return access.region;
+}
+
+/* Only accesses to independent regions may overtake one another, and not within a region. */
+static bool may_overtake(const struct session *session, const struct channel_msg *msg,
+			 const struct waiting *until)
+{
+	const struct waiting *waiting = session->waiting;
+	int64_t own = independent_region(session->dev, msg);
+
+	for (; waiting != until; waiting = waiting->next) {
+		int64_t other = independent_region(session->dev, &waiting->msg);
+
+		if (own < 0 || other < 0 || own == other)
+			return false;
+	}
+	return true;
+}
+
+/* Whether a message has to wait for what is in flight, or for those that wait before `until`. */
+static bool has_to_wait(const struct session *session, const struct channel_msg *msg,
+			const struct waiting *until)
 {
 	const struct command *command = command_find(msg->hdr.cmd);
 
-	if (session->dev->is_resetting)
+	if (session->dev->is_resetting || !may_overtake(session, msg, until))
 		return true;
 	if (!session->dev->deferred && !session->dev->transfers)
 		return false;
@@ -209,15 +249,19 @@ static void free_waiting(struct waiting *waiting)
 	free(waiting);
 }
 
+static size_t waiting_bytes(const struct waiting *waiting)
+{
+	return sizeof(*waiting) + waiting->msg.body_len;
+}
+
 /* Copies a message, with its fds taken, behind the others; or before them, to be gone on with. */
 static void put_by(struct session *session, struct channel_msg *msg, uint64_t done, bool first)
 {
 	struct waiting *waiting = malloc(sizeof(*waiting) + msg->body_len);
 	struct waiting **at = &session->waiting;
 
-	if (!waiting || session->waiting_bytes + msg->body_len > MAX_WAITING) {
-		free(waiting);
-		end(session, "too much waits for what is in flight");
+	if (!waiting) {
+		end(session, "out of memory");
 		return;
 	}
 	waiting->msg = *msg;
@@ -231,17 +275,52 @@ static void put_by(struct session *session, struct channel_msg *msg, uint64_t do
 		at = &(*at)->next;
 	waiting->next = *at;
 	*at = waiting;
-	session->waiting_bytes += sizeof(*waiting) + msg->body_len;
+	session->waiting_bytes += waiting_bytes(waiting);
+	if (++session->nr_waiting >= MAX_WAITING || session->waiting_bytes >= MAX_WAITING_BYTES)
+		channel_pause(&session->channel);
+}
+
+/* The first that need not wait any more, taken from the list; NULL: none. */
+static struct waiting *take_runnable(struct session *session)
+{
+	struct waiting **at = &session->waiting;
+	struct waiting *waiting;
+
+	while (*at && has_to_wait(session, &(*at)->msg, *at))
+		at = &(*at)->next;
+	waiting = *at;
+	if (!waiting)
+		return NULL;
+	*at = waiting->next;
+	session->nr_waiting--;
+	session->waiting_bytes -= waiting_bytes(waiting);
+	return waiting;
 }
 
 /* ---- running a command ---- */
 
 static const struct channel_ops twin_ops;
 
+/* While we hold the twin's other end as well, we would not see the client close it. */
+static void twin_left(struct ring_op *op, int res, const struct ring_received *received)
+{
+	struct session *session =
+		(struct session *)((char *)op - offsetof(struct session, twin_leaves));
+
+	(void)res;
+	(void)received;
+	if (channel_unsent(&session->channel))
+		ring_timeout(session->dev->ring, op, TWIN_LEAVES_NS);
+	else
+		close(take_fd(&session->twin_theirs));
+}
+
 /* Our commands go through it from now on; its other end leaves with the answer to VERSION. */
 static void open_twin(struct session *session, int theirs)
 {
 	session->twin_theirs = theirs;
+	session->twin_leaves.done = twin_left;
+	ring_timeout(session->dev->ring, &session->twin_leaves, TWIN_LEAVES_NS);
 	channel_open(&session->twin, session->dev->ring, take_fd(&session->peer.twin_fd),
 		     &twin_ops);
 }
@@ -357,16 +436,14 @@ static void handle(struct session *session, struct channel_msg *msg, uint64_t do
 static void progress(struct device_link *link)
 {
 	struct session *session = of_link(link);
+	struct waiting *waiting;
 
-	while (!session->busy && session->channel.fd >= 0 && session->waiting &&
-	       !has_to_wait(session, &session->waiting->msg)) {
-		struct waiting *waiting = session->waiting;
-
-		session->waiting = waiting->next;
-		session->waiting_bytes -= sizeof(*waiting) + waiting->msg.body_len;
+	while (!session->busy && !session->has_ended && (waiting = take_runnable(session))) {
 		handle(session, &waiting->msg, waiting->done);
 		free_waiting(waiting);
 	}
+	if (session->nr_waiting < MAX_WAITING / 2 && session->waiting_bytes < MAX_WAITING_BYTES / 2)
+		channel_resume(&session->channel);
 }
 
 /* ---- our own commands: DMA_READ and DMA_WRITE ---- */
@@ -430,11 +507,9 @@ static void on_message(struct channel *channel, struct channel_msg *msg)
 {
 	struct session *session = (struct session *)channel;
 
-	if (session->twin_theirs >= 0 && !channel_unsent(channel))
-		ring_close_fd(channel->ring, take_fd(&session->twin_theirs));
 	if (session->peer.negotiated && is_answer(msg))
 		take_answer(session, msg);
-	else if (session->waiting || has_to_wait(session, msg))
+	else if (has_to_wait(session, msg, NULL))
 		put_by(session, msg, 0, false);
 	else
 		handle(session, msg, 0);
@@ -488,7 +563,10 @@ static void shut(struct session *session)
 		free(aside);
 	}
 	cleanup_close(&session->peer.twin_fd);
+	session->peer.twin_fd = -1;
+	ring_cancel(&session->twin_leaves);
 	cleanup_close(&session->twin_theirs);
+	session->twin_theirs = -1;
 }
 
 static void reap(struct ring_hook *hook)
