@@ -17,6 +17,7 @@ const struct caps caps_ours = {
 	.max_data_xfer_size = WIRE_DEFAULT_MAX_DATA_XFER,
 	.max_dma_maps = WIRE_DEFAULT_MAX_DMA_MAPS,
 	.pgsizes = WIRE_DEFAULT_PGSIZES,
+	.write_multiple = true,
 };
 
 static const struct caps defaults = {
@@ -44,13 +45,27 @@ static int number(struct json_object *object, const char *name, uint64_t min, ui
 	return 0;
 }
 
-/* Whether `name` is of that type, or not there. */
-static bool is_type(struct json_object *object, const char *name, enum json_type type)
+static int boolean(struct json_object *object, const char *name, bool *value)
 {
 	struct json_object *member;
 
-	return !json_object_object_get_ex(object, name, &member) ||
-	       json_object_is_type(member, type);
+	if (!json_object_object_get_ex(object, name, &member))
+		return 0;
+	if (!json_object_is_type(member, json_type_boolean))
+		return -EINVAL;
+	*value = json_object_get_boolean(member);
+	return 0;
+}
+
+static int twin_socket(struct json_object *object, bool *value)
+{
+	struct json_object *member;
+
+	if (!json_object_object_get_ex(object, "twin_socket", &member))
+		return 0;
+	if (!json_object_is_type(member, json_type_object))
+		return -EINVAL;
+	return boolean(member, "supported", value);
 }
 
 static int read_members(struct json_object *object, struct caps *caps, const char **why)
@@ -74,12 +89,11 @@ static int read_members(struct json_object *object, struct caps *caps, const cha
 	*why = "pgsizes";
 	if (number(object, *why, 1, UINT64_MAX, &caps->pgsizes))
 		return -EINVAL;
-	/* Of no use here yet, but of the protocol. */
-	*why = "twin_socket";
-	if (!is_type(object, *why, json_type_object))
-		return -EINVAL;
 	*why = "write_multiple";
-	return is_type(object, *why, json_type_boolean) ? 0 : -EINVAL;
+	if (boolean(object, *why, &caps->write_multiple))
+		return -EINVAL;
+	*why = "twin_socket";
+	return twin_socket(object, &caps->twin_socket);
 }
 
 /* NUL-terminated text that is one JSON value and nothing else, or NULL. */
@@ -130,12 +144,14 @@ int caps_parse(const void *text, size_t len, struct caps *caps, const char **why
 
 int caps_format(const struct caps *caps, char *text, size_t size)
 {
-	int len =
-		snprintf(text, size,
-			 "{\"capabilities\":{\"max_msg_fds\":%u,\"max_data_xfer_size\":%llu,"
-			 "\"max_dma_maps\":%llu,\"pgsizes\":%llu}}",
-			 caps->max_msg_fds, (unsigned long long)caps->max_data_xfer_size,
-			 (unsigned long long)caps->max_dma_maps, (unsigned long long)caps->pgsizes);
+	int len = snprintf(
+		text, size,
+		"{\"capabilities\":{\"max_msg_fds\":%u,\"max_data_xfer_size\":%llu,"
+		"\"max_dma_maps\":%llu,\"pgsizes\":%llu%s%s}}",
+		caps->max_msg_fds, (unsigned long long)caps->max_data_xfer_size,
+		(unsigned long long)caps->max_dma_maps, (unsigned long long)caps->pgsizes,
+		caps->write_multiple ? ",\"write_multiple\":true" : "",
+		caps->twin_socket ? ",\"twin_socket\":{\"supported\":true,\"fd_index\":0}" : "");
 
 	return (size_t)len < size ? len + 1 : -ENOSPC;
 }

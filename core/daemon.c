@@ -101,10 +101,10 @@ static void usage(FILE *to, const char *program)
 	print_keys(to, common_keys);
 }
 
-static int parse_layout(const char *text, enum session_io_fds *layout)
+static int parse_layout(const char *text, enum command_io_fds *layout)
 {
-	*layout = text && !strcmp(text, "spec") ? SESSION_IO_FDS_SPEC : SESSION_IO_FDS_DEPLOYED;
-	if (!text || *layout == SESSION_IO_FDS_SPEC || !strcmp(text, "deployed"))
+	*layout = text && !strcmp(text, "spec") ? COMMAND_IO_FDS_SPEC : COMMAND_IO_FDS_DEPLOYED;
+	if (!text || *layout == COMMAND_IO_FDS_SPEC || !strcmp(text, "deployed"))
 		return 0;
 	log_error("--device: io-fds-layout=%s: wants deployed or spec", text);
 	return -EINVAL;

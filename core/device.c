@@ -196,6 +196,7 @@ static int init(struct fp_device *dev, const struct keyval *options, size_t nr_o
 
 static void dispose(struct fp_device *dev)
 {
+	deferred_drop(dev);
 	for (unsigned int i = 0; i < FP_NR_IRQS; i++)
 		irq_close(&dev->irqs[i]);
 	for (size_t i = 0; i < dev->nr_strings; i++)
@@ -227,19 +228,36 @@ int device_open(const struct fp_class *class_, const char *name, struct ring *ri
 
 void device_detach(struct fp_device *dev)
 {
+	dev->link = NULL;
+	transfer_abandon(dev);
 	iofd_withdraw(dev);
 	dma_unmap_all(&dev->dma);
 	for (unsigned int i = 0; i < FP_NR_IRQS; i++)
 		irq_forget(&dev->irqs[i]);
 }
 
-void device_reset(struct fp_device *dev)
+int device_reset(struct fp_device *dev)
 {
+	int ret = 0;
+
 	pci_reset(&dev->pci);
 	if (dev->msix_memory)
 		memset(dev->msix_memory, 0, PCI_MSIX_BAR_BYTES);
+	dev->is_resetting = true; /* it may be done before reset() returns */
 	if (dev->class_->reset)
-		dev->class_->reset(dev);
+		ret = dev->class_->reset(dev);
+	if (ret != FP_LATER)
+		dev->is_resetting = false;
+	return ret == FP_LATER && !dev->is_resetting ? 0 : ret;
+}
+
+void fp_reset_done(struct fp_device *dev)
+{
+	if (!dev->is_resetting)
+		return;
+	dev->is_resetting = false;
+	if (dev->link)
+		dev->link->reset_done(dev->link);
 }
 
 void device_close(struct fp_device *dev)

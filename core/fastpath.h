@@ -97,15 +97,24 @@ struct fp_access {
 	uint64_t times;			    /* how often: 1 unless at a doorbell */
 };
 
+/* What a handler returns that has called fp_defer(): the answer comes later. */
+#define FP_LATER 1
+
 /*
- * Handles one access. 0, or -errno for one that breaks the protocol: some clients can't cope with
- * that, so that a register that is not there had better read as zeros or ones. An answer not given is zeros.
+ * Handles one access. 0, FP_LATER, or -errno for one that breaks the protocol: some clients can't
+ * cope with that, so that a register that is not there had better read as zeros or ones. An answer
+ * not given is zeros.
  */
 typedef int fp_access_fn(struct fp_device *dev, struct fp_access *access);
 
 enum {
 	FP_REGION_IO = 1 << 0, /* a BAR in I/O space */
 	FP_REGION_READ_ONLY = 1 << 1,
+	/*
+	 * A deferred access here holds up later ones to this region, but none to other regions that
+	 * are independent as well: their answers may come first.
+	 */
+	FP_REGION_INDEPENDENT = 1 << 2,
 };
 
 struct fp_region {
@@ -148,9 +157,12 @@ struct fp_class {
 	struct fp_region regions[FP_NR_REGIONS];
 	uint32_t irqs[FP_NR_IRQS]; /* how many of each kind */
 
-	/* All optional. open(): 0 or -errno, having said why with fp_error(). */
+	/*
+	 * All optional. open(): 0 or -errno, having said why with fp_error(). reset(): 0, or
+	 * FP_LATER when fp_reset_done() will be called.
+	 */
 	int (*open)(struct fp_device *dev);
-	void (*reset)(struct fp_device *dev);
+	int (*reset)(struct fp_device *dev);
 	void (*close)(struct fp_device *dev);
 };
 
@@ -199,8 +211,56 @@ static inline void fp_access_answer(struct fp_access *access, uint64_t value)
 FP_PUBLIC bool fp_access_memory(struct fp_access *access, uint64_t start, void *bytes, size_t len);
 
 /*
+ * Lets a handler answer later: the copy of the access that it returns, data included, stays until
+ * fp_finish(), and the handler returns FP_LATER. Until then what the client sends waits its turn
+ * (see FP_REGION_INDEPENDENT), and so do reset, unmap and the saving of state. NULL when memory
+ * is out.
+ */
+FP_PUBLIC struct fp_access *fp_defer(struct fp_device *dev, struct fp_access *access);
+
+/* Answers a deferred access as the handler would have by returning `ret`, and frees it. */
+FP_PUBLIC void fp_finish(struct fp_device *dev, struct fp_access *deferred, int ret);
+
+/* Answers a DEVICE_RESET for which the class's reset() returned FP_LATER. */
+FP_PUBLIC void fp_reset_done(struct fp_device *dev);
+
+/* A timer, embedded in the device's state. */
+struct fp_timer {
+	void (*expired)(struct fp_device *dev, struct fp_timer *timer);
+	void *core[3]; /* not the device's */
+};
+
+/* Has expired() called once, after `ns`. A timer that runs starts anew. */
+FP_PUBLIC void fp_timer_start(struct fp_device *dev, struct fp_timer *timer, uint64_t ns);
+
+/* The call does not come any more. To be done for every timer in close(). */
+FP_PUBLIC void fp_timer_stop(struct fp_timer *timer);
+
+/*
+ * A transfer from or to guest memory, embedded in the device's state. It works for whatever the
+ * client has mapped, by mmap, by file or by message, also across windows.
+ */
+struct fp_dma_op {
+	/*
+	 * 0, or what went wrong: -EFAULT for memory that is not mapped, or not so; -ENOTCONN when
+	 * the client has gone; -errno of the client. May be called before fp_dma_read() returns.
+	 */
+	void (*done)(struct fp_device *dev, struct fp_dma_op *op, int ret);
+	void *core[9]; /* not the device's */
+};
+
+/* Reads `len` bytes at `iova` to `to`, which has to stay until done(). Any number at a time. */
+FP_PUBLIC void fp_dma_read(struct fp_device *dev, struct fp_dma_op *op, uint64_t iova, void *to,
+			   size_t len);
+
+/* Writes `len` bytes at `from`, which have to stay as they are until done(), to `iova`. */
+FP_PUBLIC void fp_dma_write(struct fp_device *dev, struct fp_dma_op *op, uint64_t iova,
+			    const void *from, size_t len);
+
+/*
  * Guest memory [iova, iova + len) for direct access, valid until the handler returns. NULL when it
- * is not mapped whole, or not for `write`. What lies there is the guest's: read it once.
+ * is not mapped whole into this process, or not for `write`: fp_dma_read() and fp_dma_write() may
+ * still reach it. What lies there is the guest's: read it once.
  */
 FP_PUBLIC void *fp_dma(struct fp_device *dev, uint64_t iova, size_t len, bool write);
 

@@ -19,7 +19,7 @@ static void rang(struct ring_op *op, int res, const struct ring_received *receiv
 		log_warn("%s: a doorbell's eventfd can't be read any more: %s", iofd->dev->name,
 			 strerror(-res));
 	else
-		region_rang(iofd->dev, iofd->region, iofd->doorbell, ring_eventfd_sum(op));
+		region_rang(iofd->dev, iofd->region, iofd->doorbell, ring_eventfd_sum(op), NULL);
 }
 
 uint32_t iofd_count(const struct fp_device *dev, uint32_t index)

@@ -70,7 +70,7 @@ static const struct fp_doorbell *find_doorbell(const struct fp_region *region,
 }
 
 int region_rang(struct fp_device *dev, uint32_t index, const struct fp_doorbell *doorbell,
-		uint64_t times)
+		uint64_t times, struct deferred **later)
 {
 	uint64_t value = doorbell->match ? doorbell->value : 0;
 	struct fp_access access = {
@@ -82,11 +82,11 @@ int region_rang(struct fp_device *dev, uint32_t index, const struct fp_doorbell 
 		.times = times,
 	};
 
-	return dev->regions[index].access(dev, &access);
+	return deferred_handle(dev, index, &access, later);
 }
 
 int region_access(struct fp_device *dev, uint32_t index, uint64_t offset, void *data,
-		  uint32_t count, bool write, const char **field)
+		  uint32_t count, bool write, struct deferred **later, const char **field)
 {
 	const struct fp_region *region;
 	struct fp_access access = {
@@ -112,9 +112,9 @@ int region_access(struct fp_device *dev, uint32_t index, uint64_t offset, void *
 		const struct fp_doorbell *doorbell = find_doorbell(region, &access);
 
 		if (doorbell)
-			return region_rang(dev, index, doorbell, 1);
+			return region_rang(dev, index, doorbell, 1, later);
 	}
-	return region->access(dev, &access);
+	return deferred_handle(dev, index, &access, later);
 }
 
 bool fp_access_memory(struct fp_access *access, uint64_t start, void *bytes, size_t len)

@@ -25,7 +25,7 @@ struct served {
 	int listen_fd; /* -1: it has one client and no more */
 	struct ring_op accept;
 	struct ring_op retry;
-	enum session_io_fds io_fds;
+	enum command_io_fds io_fds;
 	struct session *session; /* NULL: no client */
 };
 

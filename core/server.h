@@ -15,7 +15,7 @@ struct server_device {
 	const struct fp_class *class_;
 	const char *socket; /* path to listen at; NULL: `fd` is connected already */
 	int fd;
-	enum session_io_fds io_fds;
+	enum command_io_fds io_fds;
 	const struct keyval *options;
 	size_t nr_options;
 };

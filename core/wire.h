@@ -222,6 +222,22 @@ struct wire_region_access {
 } WIRE_PACKED;
 static_assert(sizeof(struct wire_region_access) == 16, "REGION_READ, REGION_WRITE");
 
+/* 11 DMA_READ, 12 DMA_WRITE, from the server; data follows a read's reply and a write's request. */
+struct wire_dma_access {
+	uint64_t address;
+	uint64_t count;
+} WIRE_PACKED;
+static_assert(sizeof(struct wire_dma_access) == 16, "DMA_READ, DMA_WRITE");
+
+/* 15 REGION_WRITE_MULTI: u64 wr_cnt, then so many of these; the reply is a u64, how many were done. */
+struct wire_region_write_multi {
+	uint64_t offset;
+	uint32_t region;
+	uint32_t count; /* 8 at most */
+	uint64_t data;
+} WIRE_PACKED;
+static_assert(sizeof(struct wire_region_write_multi) == 24, "REGION_WRITE_MULTI");
+
 /* Defaults of what VERSION negotiates, and the bounds that a sane peer stays within. */
 #define WIRE_DEFAULT_MAX_MSG_FDS 1u
 #define WIRE_DEFAULT_MAX_DATA_XFER 1048576u

@@ -196,12 +196,13 @@ static int bench_access(struct fp_device *dev, struct fp_access *access)
 
 /* ---- the device ---- */
 
-static void reset(struct fp_device *dev)
+static int reset(struct fp_device *dev)
 {
 	struct testdev *testdev = fp_state(dev);
 
 	*testdev = (struct testdev){ .id = testdev->id };
 	init_tests(testdev);
+	return 0;
 }
 
 static int open_testdev(struct fp_device *dev)

@@ -80,7 +80,6 @@ TEST(a_command_that_is_not_known_is_refused_and_the_connection_lives)
 		WIRE_DMA_READ,
 		WIRE_DMA_WRITE,
 		14,
-		WIRE_REGION_WRITE_MULTI,
 		WIRE_DEVICE_FEATURE,
 		WIRE_MIG_DATA_READ,
 		WIRE_MIG_DATA_WRITE,
