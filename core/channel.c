@@ -334,7 +334,8 @@ static void flush(struct ring_hook *hook)
 	if (fds)
 		end = fds->start == channel->out_sent ? fds->end : fds->start;
 	channel->sending = end - channel->out_sent;
-	if (end < channel->out_len)
+	/* A send that goes well ends no wait, and here something is to be done then. */
+	if (end < channel->out_len || channel->held)
 		ring_hurry(channel->ring);
 	ring_send(channel->ring, &channel->send, channel->fd, channel->out + channel->out_sent,
 		  channel->sending, fds ? fds->fds : NULL,

@@ -716,6 +716,24 @@ TEST(a_client_that_does_not_read_is_not_read_either_and_loses_nothing)
 	peer_stop(peer);
 }
 
+TEST(answers_that_the_socket_takes_all_at_once_are_complete)
+{
+	struct peer *peer = peer_open("testdev", PEER_ROOMY);
+	struct flood flood = { 0 };
+
+	/* More than the server would keep waiting for a client. */
+	flood_fill(&flood);
+	peer_freeze(peer);
+	while (flood_on(&flood, peer->fd))
+		;
+	peer_thaw(peer);
+	while (flood.sent < 20000)
+		flood_on(&flood, peer->fd);
+	EXPECT_TRUE(answers_are_in_order(peer, &flood));
+	EXPECT_TRUE(is_alive(peer));
+	peer_stop(peer);
+}
+
 TEST(a_client_that_does_not_read_burns_no_cpu)
 {
 	struct peer *peer = peer_open("testdev", 0);

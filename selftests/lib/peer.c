@@ -183,6 +183,7 @@ struct peer *peer_start(const char *device, unsigned int how)
 	char name[] = "fastpathd", option[] = "--device", device_arg[256], last_arg[256];
 	char *argv[6] = { name, option, device_arg };
 	CLEANUP_CLOSE int theirs = -1;
+	int room = 16 << 20;
 	char path[sizeof(peer->path)];
 	int pair[2];
 
@@ -198,6 +199,10 @@ struct peer *peer_start(const char *device, unsigned int how)
 			fail("socketpair: %s", strerror(errno));
 		peer->fd = pair[0];
 		theirs = pair[1];
+		/* What may be had without privileges depends on the host. */
+		if (how & PEER_ROOMY &&
+		    setsockopt(theirs, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room)))
+			setsockopt(theirs, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
 		snprintf(device_arg, sizeof(device_arg), "%s", device);
 		snprintf(last_arg, sizeof(last_arg), "--fd=%d", theirs);
 		argv[3] = last_arg;
