@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -25,7 +26,10 @@ struct served {
 	struct ring_op retry;
 	enum command_io_fds io_fds;
 	struct session *session; /* NULL: no client */
+	int next_fd; /* a client that came before we heard that the last has left; -1: none */
 };
+
+static int start_session(struct served *served, int fd);
 
 static void session_ended(void *opaque)
 {
@@ -33,6 +37,8 @@ static void session_ended(void *opaque)
 
 	log_info("%s: the client is gone", served->name);
 	served->session = NULL;
+	if (served->next_fd >= 0)
+		start_session(served, take_fd(&served->next_fd));
 }
 
 static int start_session(struct served *served, int fd)
@@ -42,8 +48,29 @@ static int start_session(struct served *served, int fd)
 		.ended = session_ended,
 		.opaque = served,
 	};
+	int ret = session_open(served->dev, fd, &options, &served->session);
 
-	return session_open(served->dev, fd, &options, &served->session);
+	if (ret)
+		log_warn("%s: a client is refused: out of memory", served->name);
+	else
+		log_info("%s: a client has come", served->name);
+	return ret;
+}
+
+/* What it asks first is VERSION, its first message number 0: so that it learns why. */
+static void refuse(struct served *served, int fd)
+{
+	struct wire_header reply = {
+		.cmd = WIRE_VERSION,
+		.msg_size = sizeof(reply),
+		.flags = WIRE_TYPE_REPLY | WIRE_ERROR,
+		.error_no = EBUSY,
+	};
+
+	log_warn("%s: a second client is refused: the device has one", served->name);
+	if (send(fd, &reply, sizeof(reply), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		log_debug("%s: it has left already", served->name);
+	close(fd);
 }
 
 static void retry_accept(struct ring_op *op, int res, const struct ring_received *received)
@@ -63,13 +90,12 @@ static void accepted(struct ring_op *op, int fd, const struct ring_received *rec
 	if (fd < 0) {
 		log_warn("%s: accept: %s", served->name, strerror(-fd));
 		ring_timeout(served->ring, &served->retry, ACCEPT_RETRY_NS);
-	} else if (served->session) {
-		log_warn("%s: a second client is refused: the device has one", served->name);
-		close(fd);
-	} else if (start_session(served, fd)) {
-		log_warn("%s: a client is refused: out of memory", served->name);
+	} else if (!served->session) {
+		start_session(served, fd);
+	} else if (served->next_fd < 0 && session_is_leaving(served->session)) {
+		served->next_fd = fd;
 	} else {
-		log_info("%s: a client has come", served->name);
+		refuse(served, fd);
 	}
 }
 
@@ -119,6 +145,7 @@ void served_close(struct served *served)
 {
 	if (!served)
 		return;
+	cleanup_close(&served->next_fd);
 	if (served->session)
 		session_close(served->session);
 	ring_cancel(&served->accept);
@@ -143,6 +170,7 @@ int served_open(struct ring *ring, const struct served_options *options, struct 
 		return -ENOMEM;
 	served->ring = ring;
 	served->listen_fd = -1;
+	served->next_fd = -1;
 	served->accept.done = accepted;
 	served->retry.done = retry_accept;
 	served->io_fds = options->io_fds;

@@ -2,6 +2,7 @@
 #include "session.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -616,6 +617,13 @@ int session_open(struct fp_device *dev, int fd, const struct session_options *op
 	channel_open(&session->channel, dev->ring, fd, &channel_ops);
 	*out = session;
 	return 0;
+}
+
+bool session_is_leaving(const struct session *session)
+{
+	struct pollfd peer = { .fd = session->channel.fd, .events = POLLRDHUP };
+
+	return poll(&peer, 1, 0) > 0 && peer.revents & (POLLRDHUP | POLLHUP);
 }
 
 void session_close(struct session *session)

@@ -24,6 +24,9 @@ struct session_options {
 int session_open(struct fp_device *dev, int fd, const struct session_options *options,
 		 struct session **out);
 
+/* Whether the client has hung up, so that the session ends once what it sent before is read. */
+bool session_is_leaving(const struct session *session);
+
 /* Ends it without calling ended(), and frees it. Not to be called from one of its callbacks. */
 void session_close(struct session *session);
 

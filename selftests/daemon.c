@@ -300,6 +300,74 @@ TEST_F(place, several_devices_are_each_served_at_their_own_socket)
 	EXPECT_FALSE(exists(self->other));
 }
 
+TEST_F(place, a_client_that_comes_right_after_another_has_left_is_served)
+{
+	struct peer *peer = peer_open("testdev", PEER_LISTEN);
+
+	for (unsigned int i = 0; i < 100; i++) {
+		peer_freeze(peer); /* so that it hears of both at once */
+		peer_disconnect(peer);
+		peer->fd = peer_connect(peer);
+		peer_thaw(peer);
+		ASSERT_EQ(0, peer_version(peer, PEER_JSON));
+	}
+	EXPECT_EQ(0, peer_log_count(peer, "refused"));
+	peer_stop(peer);
+}
+
+TEST_F(place, devices_are_spread_over_the_worker_threads)
+{
+	char device[8][160];
+	const char *args[32] = { "--workers", "3" };
+	struct program program;
+
+	for (unsigned int i = 0; i < 8; i++) {
+		snprintf(device[i], sizeof(device[i]), "testdev,id=%u,socket=%s%u", i, self->path,
+			 i);
+		args[2 + 2 * i] = "--device";
+		args[3 + 2 * i] = device[i];
+	}
+	program_start(&program, "fastpathd", args, false);
+	for (unsigned int i = 0; i < 8; i++) {
+		char path[96];
+		unsigned int threads;
+		struct peer server = { .pid = program.pid };
+
+		snprintf(path, sizeof(path), "%s%u", self->path, i);
+		EXPECT_EQ(i, id_of_device_at(path));
+		threads = peer_count_threads(&server);
+		EXPECT_EQ(4, threads); /* one only waits for signals */
+	}
+	EXPECT_EQ(0, end(&program, SIGTERM));
+}
+
+TEST(a_worker_whose_device_can_t_be_made_ends_the_server_and_leaves_nothing)
+{
+	struct program program;
+	char dir[] = "/tmp/fastpath-test.XXXXXX";
+	char good[128], bad[128];
+
+	ASSERT_NE(NULL, mkdtemp(dir));
+	snprintf(good, sizeof(good), "testdev,socket=%s/good", dir);
+	snprintf(bad, sizeof(bad), "testdev,socket=%s/there/is/no/such", dir);
+	EXPECT_EQ(1, run(&program, ARGS("--workers=2", "--device", good, "--device", bad)));
+	EXPECT_TRUE(says(program.complained, "No such file or directory"));
+	EXPECT_EQ(1, lines(program.complained));
+	EXPECT_EQ(0, rmdir(dir)); /* so that nothing is in it */
+}
+
+TEST(a_number_of_workers_that_makes_no_sense_is_refused)
+{
+	static const char *const wrong[] = { "--workers=0", "--workers=65", "--workers=-1",
+					     "--workers=x", "--workers=" };
+	struct program program;
+
+	for (unsigned int i = 0; i < 5; i++) {
+		EXPECT_EQ(1, run(&program, ARGS(wrong[i], "--device", "testdev,socket=/nowhere")));
+		EXPECT_TRUE(says(program.complained, wrong[i]));
+	}
+}
+
 TEST_F(place, sigterm_and_sigint_end_a_server_cleanly_with_and_without_a_client)
 {
 	static const int signals[] = { SIGTERM, SIGINT };
@@ -405,6 +473,8 @@ TEST_F(place, a_second_client_is_refused_at_once_and_the_first_served_on)
 	for (unsigned int i = 1; i <= 20; i++) {
 		struct peer second = { .fd = peer_connect(peer) };
 
+		/* To a client whose first message, number 0, is VERSION this is its answer. */
+		EXPECT_EQ(EBUSY, peer_answer(&second, 0, WIRE_VERSION));
 		peer_await_end(&second);
 		close(second.fd);
 		EXPECT_EQ(TESTDEV_MAGIC, peer_read(peer, FP_BAR2, 0, 4));

@@ -501,7 +501,7 @@ TEST_F(ring, a_signal_adds_1_to_an_eventfd_of_either_mode)
 		ASSERT_EQ(0, ring_turn(self->ring, 0));
 		EXPECT_EQ(1, peer_eventfd_take(fds[0]));
 		SETTLE();
-		EXPECT_EQ(1, peer_eventfd_take(fds[1]));
+		EXPECT_EQ(1, peer_eventfd_wait(fds[1])); /* a kernel worker does it */
 	}
 }
 
