@@ -171,7 +171,7 @@ static int init_regions(struct fp_device *dev)
 		(struct fp_region){ .size = PCI_CONFIG_BYTES, .access = config_access };
 	for (unsigned int i = 0; i < FP_NR_IRQS && !ret; i++)
 		ret = irq_open(&dev->irqs[i], dev->ring, i, dev->class_->irqs[i]);
-	return ret;
+	return ret ? ret : migration_open(dev);
 }
 
 /* ---- life ---- */
@@ -196,6 +196,7 @@ static int init(struct fp_device *dev, const struct keyval *options, size_t nr_o
 
 static void dispose(struct fp_device *dev)
 {
+	migration_close(dev);
 	for (unsigned int i = 0; i < FP_NR_IRQS; i++)
 		irq_close(&dev->irqs[i]);
 	for (size_t i = 0; i < dev->nr_strings; i++)
@@ -228,6 +229,8 @@ int device_open(const struct fp_class *class_, const char *name, struct ring *ri
 void device_detach(struct fp_device *dev)
 {
 	iofd_withdraw(dev);
+	migration_detach(dev);
+	dirty_stop(&dev->dirty);
 	dma_unmap_all(&dev->dma);
 	for (unsigned int i = 0; i < FP_NR_IRQS; i++)
 		irq_forget(&dev->irqs[i]);
@@ -235,6 +238,7 @@ void device_detach(struct fp_device *dev)
 
 void device_reset(struct fp_device *dev)
 {
+	migration_reset(dev);
 	pci_reset(&dev->pci);
 	if (dev->msix_memory)
 		memset(dev->msix_memory, 0, PCI_MSIX_BAR_BYTES);
@@ -272,7 +276,11 @@ void fp_error(struct fp_device *dev, const char *fmt, ...)
 
 void *fp_dma(struct fp_device *dev, uint64_t iova, size_t len, bool write)
 {
-	return dma_ptr(&dev->dma, iova, len, write);
+	void *at = dma_ptr(&dev->dma, iova, len, write);
+
+	if (at && write)
+		dirty_mark(&dev->dirty, iova, len);
+	return at;
 }
 
 int fp_irq_trigger(struct fp_device *dev, enum fp_irq_index index, uint32_t number)
