@@ -9,6 +9,7 @@
 #include "caps.h"
 #include "channel.h"
 #include "cleanup.h"
+#include "feature.h"
 #include "iofd.h"
 #include "log.h"
 #include "region.h"
@@ -331,6 +332,64 @@ static ssize_t reset(struct request *request, void *reply)
 	return 0;
 }
 
+static struct feature_call feature_call(const struct request *request)
+{
+	const struct session *session = request->session;
+	uint64_t theirs = session->peer.max_data_xfer_size;
+
+	return (struct feature_call){
+		.dev = session->dev,
+		.body = request->msg->body,
+		.len = request->msg->body_len,
+		.max_data = theirs < caps_ours.max_data_xfer_size ? theirs :
+								    caps_ours.max_data_xfer_size,
+	};
+}
+
+static size_t device_feature_room(const struct request *request)
+{
+	struct feature_call call = feature_call(request);
+
+	return feature_room(&call);
+}
+
+static ssize_t device_feature(struct request *request, void *reply)
+{
+	struct feature_call call = feature_call(request);
+	ssize_t ret = feature_run(&call, reply);
+
+	request->field = call.field;
+	return ret;
+}
+
+static size_t mig_data_read_room(const struct request *request)
+{
+	struct feature_call call = feature_call(request);
+
+	return feature_mig_read_room(&call);
+}
+
+static ssize_t mig_data_read(struct request *request, void *reply)
+{
+	struct feature_call call = feature_call(request);
+	ssize_t ret = feature_mig_read(&call, reply);
+
+	request->field = call.field;
+	return ret;
+}
+
+static ssize_t mig_data_write(struct request *request, void *reply)
+{
+	struct feature_call call = feature_call(request);
+	ssize_t ret;
+
+	(void)reply;
+	call.max_data = caps_ours.max_data_xfer_size;
+	ret = feature_mig_write(&call);
+	request->field = call.field;
+	return ret;
+}
+
 /*
  * Most bodies may be longer than their fixed part: a newer peer's structure may have grown, and
  * some send more than they need to.
@@ -401,6 +460,23 @@ static const struct command commands[WIRE_CMD_END] = {
 	},
 	[WIRE_DEVICE_RESET] = {
 		.run = reset,
+		.max = ANY,
+	},
+	[WIRE_DEVICE_FEATURE] = {
+		.run = device_feature,
+		.min = sizeof(struct wire_device_feature),
+		.max = ANY,
+		.more = device_feature_room,
+	},
+	[WIRE_MIG_DATA_READ] = {
+		.run = mig_data_read,
+		.min = sizeof(struct wire_mig_data),
+		.max = ANY,
+		.more = mig_data_read_room,
+	},
+	[WIRE_MIG_DATA_WRITE] = {
+		.run = mig_data_write,
+		.min = sizeof(struct wire_mig_data),
 		.max = ANY,
 	},
 };
