@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "feature.h"
 #include "iofd.h"
 #include "region.h"
 
@@ -331,6 +332,63 @@ static ssize_t reset(struct request *request, void *reply)
 	return later(device_reset(request->dev));
 }
 
+static struct feature_call feature_call(const struct request *request)
+{
+	uint64_t theirs = request->peer->caps.max_data_xfer_size;
+
+	return (struct feature_call){
+		.dev = request->dev,
+		.body = request->msg->body,
+		.len = request->msg->body_len,
+		.max_data = theirs < caps_ours.max_data_xfer_size ? theirs :
+								    caps_ours.max_data_xfer_size,
+	};
+}
+
+static size_t device_feature_room(const struct request *request)
+{
+	struct feature_call call = feature_call(request);
+
+	return feature_room(&call);
+}
+
+static ssize_t device_feature(struct request *request, void *reply)
+{
+	struct feature_call call = feature_call(request);
+	ssize_t ret = feature_run(&call, reply);
+
+	request->field = call.field;
+	return ret;
+}
+
+static size_t mig_data_read_room(const struct request *request)
+{
+	struct feature_call call = feature_call(request);
+
+	return feature_mig_read_room(&call);
+}
+
+static ssize_t mig_data_read(struct request *request, void *reply)
+{
+	struct feature_call call = feature_call(request);
+	ssize_t ret = feature_mig_read(&call, reply);
+
+	request->field = call.field;
+	return ret;
+}
+
+static ssize_t mig_data_write(struct request *request, void *reply)
+{
+	struct feature_call call = feature_call(request);
+	ssize_t ret;
+
+	(void)reply;
+	call.max_data = caps_ours.max_data_xfer_size;
+	ret = feature_mig_write(&call);
+	request->field = call.field;
+	return ret;
+}
+
 /* An access waits only for those that it may not overtake. */
 static bool for_region(const struct fp_device *dev, const struct channel_msg *msg)
 {
@@ -419,6 +477,26 @@ static const struct command commands[WIRE_CMD_END] = {
 		.min = sizeof(struct wire_region_access),
 		.max = ANY,
 		.reply = sizeof(struct wire_region_access),
+	},
+	[WIRE_DEVICE_FEATURE] = {
+		.run = device_feature,
+		.min = sizeof(struct wire_device_feature),
+		.max = ANY,
+		.more = device_feature_room,
+		.waits = for_all,
+	},
+	[WIRE_MIG_DATA_READ] = {
+		.run = mig_data_read,
+		.min = sizeof(struct wire_mig_data),
+		.max = ANY,
+		.more = mig_data_read_room,
+		.waits = for_all,
+	},
+	[WIRE_MIG_DATA_WRITE] = {
+		.run = mig_data_write,
+		.min = sizeof(struct wire_mig_data),
+		.max = ANY,
+		.waits = for_all,
 	},
 	[WIRE_REGION_WRITE_MULTI] = {
 		.run = region_write_multi,

@@ -171,7 +171,7 @@ static int init_regions(struct fp_device *dev)
 		(struct fp_region){ .size = PCI_CONFIG_BYTES, .access = config_access };
 	for (unsigned int i = 0; i < FP_NR_IRQS && !ret; i++)
 		ret = irq_open(&dev->irqs[i], dev->ring, i, dev->class_->irqs[i]);
-	return ret;
+	return ret ? ret : migration_open(dev);
 }
 
 /* ---- life ---- */
@@ -197,6 +197,7 @@ static int init(struct fp_device *dev, const struct keyval *options, size_t nr_o
 static void dispose(struct fp_device *dev)
 {
 	deferred_drop(dev);
+	migration_close(dev);
 	for (unsigned int i = 0; i < FP_NR_IRQS; i++)
 		irq_close(&dev->irqs[i]);
 	for (size_t i = 0; i < dev->nr_strings; i++)
@@ -231,6 +232,8 @@ void device_detach(struct fp_device *dev)
 	dev->link = NULL;
 	transfer_abandon(dev);
 	iofd_withdraw(dev);
+	migration_detach(dev);
+	dirty_stop(&dev->dirty);
 	dma_unmap_all(&dev->dma);
 	for (unsigned int i = 0; i < FP_NR_IRQS; i++)
 		irq_forget(&dev->irqs[i]);
@@ -240,6 +243,7 @@ int device_reset(struct fp_device *dev)
 {
 	int ret = 0;
 
+	migration_reset(dev);
 	pci_reset(&dev->pci);
 	if (dev->msix_memory)
 		memset(dev->msix_memory, 0, PCI_MSIX_BAR_BYTES);
@@ -290,7 +294,11 @@ void fp_error(struct fp_device *dev, const char *fmt, ...)
 
 void *fp_dma(struct fp_device *dev, uint64_t iova, size_t len, bool write)
 {
-	return dma_ptr(&dev->dma, iova, len, write);
+	void *at = dma_ptr(&dev->dma, iova, len, write);
+
+	if (at && write)
+		dirty_mark(&dev->dirty, iova, len);
+	return at;
 }
 
 int fp_irq_trigger(struct fp_device *dev, enum fp_irq_index index, uint32_t number)

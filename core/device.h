@@ -6,11 +6,13 @@
 #define FASTPATH_DEVICE_H
 
 #include "deferred.h"
+#include "dirty.h"
 #include "dma.h"
 #include "fastpath.h"
 #include "iofd.h"
 #include "irq.h"
 #include "keyval.h"
+#include "migration.h"
 #include "pci.h"
 #include "transfer.h"
 
@@ -38,9 +40,11 @@ struct fp_device {
 	uint8_t *msix_memory;
 	char **strings; /* values of string keys */
 	size_t nr_strings;
+	struct migration migration;
 
 	/* The client's, until device_detach(). */
 	struct dma dma;
+	struct dirty dirty;
 	struct irq_kind irqs[FP_NR_IRQS];
 	struct iofd *iofds[FP_NR_REGIONS]; /* of each region's doorbells, once published */
 	struct device_link *link;

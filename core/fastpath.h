@@ -147,6 +147,9 @@ struct fp_key {
 	const char *help;
 };
 
+/* A device's state on its way to or from another server. */
+struct fp_stream;
+
 /* A kind of device. */
 struct fp_class {
 	const char *name;
@@ -164,6 +167,18 @@ struct fp_class {
 	int (*open)(struct fp_device *dev);
 	int (*reset)(struct fp_device *dev);
 	void (*close)(struct fp_device *dev);
+
+	/*
+	 * Migration; a class has save() and load(), or it can't be migrated. save() writes the
+	 * device's state while the device stands still. load() gets what save() wrote and puts the
+	 * device into that state: it trusts nothing of it, and reads it to its end. Both 0 or
+	 * -errno. precopy(), optional, is asked again and again while the device still runs: it
+	 * writes some of the state that is not likely to change, or, when there is nothing (more),
+	 * nothing. load() gets the pieces in their order, and what save() writes behind them.
+	 */
+	int (*save)(struct fp_device *dev, struct fp_stream *to);
+	int (*load)(struct fp_device *dev, struct fp_stream *from);
+	int (*precopy)(struct fp_device *dev, struct fp_stream *to);
 };
 
 /* Defines a class and registers it when the program or library that holds it is loaded. */
@@ -269,6 +284,22 @@ FP_PUBLIC void *fp_dma(struct fp_device *dev, uint64_t iova, size_t len, bool wr
  * that the client has not asked for, or has masked, is dropped (a masked one is kept pending).
  */
 FP_PUBLIC int fp_irq_trigger(struct fp_device *dev, enum fp_irq_index index, uint32_t number);
+
+/* What a stream holds at most, bytes: all of a state that comes in, or what the client has not
+ * read yet of one that goes out. */
+#define FP_STREAM_MAX ((size_t)256 << 20)
+
+/*
+ * Appends `len` bytes. -ENOSPC above FP_STREAM_MAX, -ENOMEM: save() or precopy() fails then, even
+ * if it does not look.
+ */
+FP_PUBLIC int fp_stream_write(struct fp_stream *to, const void *data, size_t len);
+
+/* Takes the next `len` bytes. -EINVAL, and nothing is taken, when there are fewer. */
+FP_PUBLIC int fp_stream_read(struct fp_stream *from, void *data, size_t len);
+
+/* Bytes that can still be read. */
+FP_PUBLIC size_t fp_stream_left(const struct fp_stream *from);
 
 #ifdef __cplusplus
 }

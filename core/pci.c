@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "pci.h"
 
+#include <errno.h>
 #include <linux/pci_regs.h>
 #include <string.h>
 
@@ -64,6 +65,15 @@ void pci_reset(struct pci *pci)
 	/* Every writable bit of this header is 0 at power-on. */
 	for (unsigned int i = 0; i < PCI_CONFIG_BYTES; i++)
 		pci->bytes[i] &= (uint8_t)~pci->writable[i];
+}
+
+int pci_load(struct pci *pci, const uint8_t bytes[PCI_CONFIG_BYTES])
+{
+	for (unsigned int i = 0; i < PCI_CONFIG_BYTES; i++)
+		if ((bytes[i] ^ pci->bytes[i]) & ~pci->writable[i])
+			return -EINVAL;
+	memcpy(pci->bytes, bytes, PCI_CONFIG_BYTES);
+	return 0;
 }
 
 void pci_access(struct pci *pci, struct fp_access *access)

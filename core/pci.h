@@ -28,6 +28,9 @@ void pci_init(struct pci *pci, const struct fp_class *class_, const struct fp_re
 /* What a guest's reset does to it: command and BARs as at power-on. */
 void pci_reset(struct pci *pci);
 
+/* Takes over what another such device had: -EINVAL when it differs where no write could make it. */
+int pci_load(struct pci *pci, const uint8_t bytes[PCI_CONFIG_BYTES]);
+
 /* An access that lies within PCI_CONFIG_BYTES. */
 void pci_access(struct pci *pci, struct fp_access *access);
 

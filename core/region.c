@@ -82,6 +82,8 @@ int region_rang(struct fp_device *dev, uint32_t index, const struct fp_doorbell 
 		.times = times,
 	};
 
+	if (migration_keeps(dev, index, doorbell, times))
+		return 0;
 	return deferred_handle(dev, index, &access, later);
 }
 

@@ -19,6 +19,8 @@ static void finish(struct transfer *transfer, int ret)
 
 static void advance(struct transfer *transfer, size_t n)
 {
+	if (transfer->write)
+		dirty_mark(&transfer->dev->dirty, transfer->iova, n);
 	transfer->iova += n;
 	transfer->at += n;
 	transfer->left -= n;

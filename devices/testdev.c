@@ -9,6 +9,7 @@
  */
 #include "fastpath.h"
 
+#include <errno.h>
 #include <x86intrin.h>
 
 #include "testdev.h"
@@ -211,6 +212,29 @@ static int open_testdev(struct fp_device *dev)
 	return 0;
 }
 
+/* ---- migration: all of the state, the id too, for the guest is not to see a difference ---- */
+
+static int save(struct fp_device *dev, struct fp_stream *to)
+{
+	return fp_stream_write(to, fp_state(dev), sizeof(struct testdev));
+}
+
+static int load(struct fp_device *dev, struct fp_stream *from)
+{
+	struct testdev *testdev = fp_state(dev);
+	struct testdev loaded;
+
+	if (fp_stream_read(from, &loaded, sizeof(loaded)))
+		return -EINVAL;
+	if (loaded.chosen < -1 || loaded.chosen >= 2 * TESTS_PER_BAR)
+		return -EINVAL;
+	for (unsigned int i = 0; i < 2 * TESTS_PER_BAR; i++)
+		testdev->tests[i].count = loaded.tests[i].count;
+	memcpy(loaded.tests, testdev->tests, sizeof(loaded.tests));
+	*testdev = loaded;
+	return 0;
+}
+
 static const struct fp_key keys[] = {
 	{ "id", FP_KEY_U64, offsetof(struct testdev, id), "a number to be read in BAR2" },
 	{ 0 },
@@ -266,4 +290,6 @@ FP_DEVICE(testdev) = {
 	},
 	.open = open_testdev,
 	.reset = reset,
+	.save = save,
+	.load = load,
 };

@@ -37,6 +37,9 @@ static const struct {
 	{ WIRE_DEVICE_SET_IRQS, 20 },
 	{ WIRE_REGION_READ, 16 },
 	{ WIRE_REGION_WRITE, 16 },
+	{ WIRE_DEVICE_FEATURE, 8 },
+	{ WIRE_MIG_DATA_READ, 8 },
+	{ WIRE_MIG_DATA_WRITE, 8 },
 };
 
 TEST(a_body_shorter_than_the_fixed_part_is_refused)
@@ -62,7 +65,8 @@ TEST(an_argsz_below_the_fixed_part_is_refused)
 	for (size_t i = 0; i < COUNT(fixed_parts); i++) {
 		uint32_t fixed = (uint32_t)fixed_parts[i].fixed;
 
-		if (fixed_parts[i].cmd == WIRE_VERSION || fixed_parts[i].cmd >= WIRE_REGION_READ)
+		if (fixed_parts[i].cmd == WIRE_VERSION || fixed_parts[i].cmd == WIRE_REGION_READ ||
+		    fixed_parts[i].cmd == WIRE_REGION_WRITE)
 			continue;
 		for (uint32_t argsz = 0; argsz < fixed; argsz++) {
 			memcpy(body, &argsz, sizeof(argsz));
@@ -76,16 +80,7 @@ TEST(an_argsz_below_the_fixed_part_is_refused)
 TEST(a_command_that_is_not_known_is_refused_and_the_connection_lives)
 {
 	static const uint16_t cmds[] = {
-		0,
-		WIRE_DMA_READ,
-		WIRE_DMA_WRITE,
-		14,
-		WIRE_DEVICE_FEATURE,
-		WIRE_MIG_DATA_READ,
-		WIRE_MIG_DATA_WRITE,
-		WIRE_CMD_END,
-		255,
-		0xffff,
+		0, WIRE_DMA_READ, WIRE_DMA_WRITE, 14, WIRE_CMD_END, 255, 0xffff,
 	};
 	struct peer *peer = peer_open("testdev", 0);
 	uint8_t body[64] = { 64 };
