@@ -80,7 +80,12 @@ TEST(an_argsz_below_the_fixed_part_is_refused)
 TEST(a_command_that_is_not_known_is_refused_and_the_connection_lives)
 {
 	static const uint16_t cmds[] = {
+<<<<<<< HEAD
 		0, WIRE_DMA_READ, WIRE_DMA_WRITE, 14, WIRE_CMD_END, 255, 0xffff,
+=======
+		0,   WIRE_DMA_READ, WIRE_DMA_WRITE, 14, WIRE_REGION_WRITE_MULTI, WIRE_CMD_END,
+		255, 0xffff,
+>>>>>>> feature
 	};
 	struct peer *peer = peer_open("testdev", 0);
 	uint8_t body[64] = { 64 };
@@ -283,7 +288,11 @@ TEST(an_access_within_the_bounds_of_its_region_is_served)
 	EXPECT_EQ(0, memcmp(data, back, sizeof(data)));
 	/* One byte, also the last; an odd place; the whole region. */
 	EXPECT_EQ(data[511], peer_read(peer, FP_BAR2, TESTDEV_SCRATCH + 511, 1));
+<<<<<<< HEAD
 	EXPECT_EQ(data[3] | (uint64_t)data[4] << 8,
+=======
+	EXPECT_EQ((uint64_t)(data[3] | data[4] << 8),
+>>>>>>> feature
 		  peer_read(peer, FP_BAR2, TESTDEV_SCRATCH + 3, 2));
 	EXPECT_EQ(0, peer_read(peer, FP_BAR2, TESTDEV_BENCH_BYTES - 1, 1));
 	EXPECT_EQ(0, peer_call(peer, WIRE_REGION_READ,

@@ -283,7 +283,7 @@ TEST(a_logged_page_of_which_a_report_sees_a_part_stays_dirty)
 	struct peer *peer = open_mapped("testdev", 0);
 
 	ASSERT_EQ(0, start(peer, PAGE));
-	stamp(peer, GUEST_AT + 100);
+	stamp(peer, GUEST_AT + 96);
 	EXPECT_TRUE(says(peer, GUEST_AT, PAGE / 2, PAGE / 2, 0, 1));
 	EXPECT_TRUE(says(peer, GUEST_AT + PAGE / 2, PAGE / 2, PAGE / 2, 0, 1));
 	EXPECT_TRUE(says(peer, GUEST_AT, PAGE, PAGE / 2, 0, 2));
@@ -371,7 +371,8 @@ TEST(a_log_that_is_full_reports_all_as_dirty_until_it_is_stopped)
 	ASSERT_EQ(0, stop(peer));
 	ASSERT_EQ(0, start(peer, PAGE));
 	EXPECT_TRUE(says(peer, GUEST_AT, 1024 * MIB, PAGE, 0, 0));
-	EXPECT_LT(peer_resident(peer), 96 * MIB);
+	if (!getenv("SAN") || !*getenv("SAN")) /* which keeps what was freed */
+		EXPECT_LT(peer_resident(peer), 96 * MIB);
 	peer_stop(peer);
 }
 

@@ -520,24 +520,23 @@ TEST(chunks_out_of_their_order_or_twice_are_refused)
 {
 	struct peer *peer = peer_open("scribe", PEER_OWN_CLASSES);
 	size_t head = sizeof(struct state_header) + strlen("scribe");
-	struct state_chunk *chunk;
 	uint8_t twice[8192];
 	size_t len;
 	uint8_t *stream = take(peer, &len);
 
-	chunk = (void *)(stream + head);
+	/* The type is a chunk's first field. */
 	for (uint32_t type = 0; type < STATE_END + 2; type++) {
 		uint32_t right = STATE_DEVICE;
 
-		memcpy(&chunk->type, &type, sizeof(type));
+		memcpy(stream + head, &type, sizeof(type));
 		if (type != STATE_DEVICE)
 			EXPECT_TRUE(is_refused(peer, stream, len));
-		memcpy(&chunk->type, &right, sizeof(right));
+		memcpy(stream + head, &right, sizeof(right));
 	}
-	ASSERT_LT(len + sizeof(*chunk), sizeof(twice));
-	memcpy(twice, stream, head + sizeof(*chunk));
-	memcpy(twice + head + sizeof(*chunk), stream + head, len - head);
-	EXPECT_TRUE(is_refused(peer, twice, len + sizeof(*chunk)));
+	ASSERT_LT(len + sizeof(struct state_chunk), sizeof(twice));
+	memcpy(twice, stream, head + sizeof(struct state_chunk));
+	memcpy(twice + head + sizeof(struct state_chunk), stream + head, len - head);
+	EXPECT_TRUE(is_refused(peer, twice, len + sizeof(struct state_chunk)));
 	free(stream);
 	peer_stop(peer);
 }
@@ -600,7 +599,8 @@ TEST(a_state_is_256_mebibytes_at_most)
 	EXPECT_EQ(ENOSPC, peer_mig_write(peer, bytes, 1));
 	EXPECT_EQ(ENOSPC, peer_mig_go(peer, STOP));
 	EXPECT_EQ(ERROR, peer_mig_state(peer));
-	EXPECT_LT(peer_resident(peer), 100 * MIB); /* it has been given back */
+	if (!getenv("SAN") || !*getenv("SAN")) /* which keeps what was freed */
+		EXPECT_LT(peer_resident(peer), 64 * MIB);
 	free(bytes);
 	peer_stop(peer);
 }
