@@ -98,7 +98,7 @@ static ssize_t device_info(struct request *request, void *reply)
 	struct wire_device_info info = {
 		.argsz = sizeof(info),
 		.flags = WIRE_DEVICE_RESETTABLE | WIRE_DEVICE_PCI,
-		.num_regions = FP_NR_REGIONS,
+		.num_regions = request->dev->nr_regions,
 		.num_irqs = FP_NR_IRQS,
 	};
 	uint32_t argsz;
@@ -109,26 +109,16 @@ static ssize_t device_info(struct request *request, void *reply)
 	return answer(reply, &info, sizeof(info));
 }
 
-static ssize_t region_info(struct request *request, void *reply)
+static ssize_t do_region_info(struct request *request, void *reply)
 {
-	struct wire_region_info info, asked;
-	const struct fp_region *region;
+	struct wire_region_info asked;
+	ssize_t len;
 
 	memcpy(&asked, request->msg->body, sizeof(asked));
-	if (asked.argsz < sizeof(info))
-		return refuse(request, "argsz", -EINVAL);
-	if (asked.index >= FP_NR_REGIONS)
-		return refuse(request, "index", -EINVAL);
-	region = &request->dev->regions[asked.index];
-	info = (struct wire_region_info){
-		.argsz = sizeof(info),
-		.index = asked.index,
-		.size = region->size,
-	};
-	if (region->size)
-		info.flags = WIRE_REGION_READABLE |
-			     (region->flags & FP_REGION_READ_ONLY ? 0 : WIRE_REGION_WRITEABLE);
-	return answer(reply, &info, sizeof(info));
+	len = region_info(request->dev, &asked, request->peer->caps.max_msg_fds, reply,
+			  &request->fds[0], &request->field);
+	request->nr_fds = len >= 0 && request->fds[0] >= 0;
+	return len;
 }
 
 static size_t entry_bytes(const struct command_peer *peer)
@@ -183,7 +173,7 @@ static ssize_t region_io_fds(struct request *request, void *reply)
 		return refuse(request, "argsz", -EINVAL);
 	if (asked.flags)
 		return refuse(request, "flags", -EINVAL);
-	if (asked.index >= FP_NR_REGIONS)
+	if (asked.index >= request->dev->nr_regions)
 		return refuse(request, "index", -EINVAL);
 	if (asked.count)
 		return refuse(request, "count", -EINVAL);
@@ -440,10 +430,10 @@ static const struct command commands[WIRE_CMD_END] = {
 		.reply = sizeof(struct wire_device_info),
 	},
 	[WIRE_DEVICE_GET_REGION_INFO] = {
-		.run = region_info,
+		.run = do_region_info,
 		.min = sizeof(struct wire_region_info),
 		.max = ANY,
-		.reply = sizeof(struct wire_region_info),
+		.reply = REGION_MAX_INFO,
 	},
 	[WIRE_DEVICE_GET_REGION_IO_FDS] = {
 		.run = region_io_fds,

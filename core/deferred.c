@@ -87,7 +87,7 @@ void fp_finish(struct fp_device *dev, struct fp_access *access, int ret)
 
 bool deferred_holds_up(const struct fp_device *dev, uint32_t index)
 {
-	uint32_t independent = index < FP_NR_REGIONS ? dev->regions[index].flags : 0;
+	uint32_t independent = index < dev->nr_regions ? dev->regions[index].flags : 0;
 
 	for (const struct deferred *deferred = dev->deferred; deferred; deferred = deferred->next)
 		if (deferred->region == index ||

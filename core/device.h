@@ -14,6 +14,8 @@
 #include "keyval.h"
 #include "migration.h"
 #include "pci.h"
+#include "pci_msix.h"
+#include "region.h"
 #include "transfer.h"
 
 /*
@@ -35,9 +37,12 @@ struct fp_device {
 	const char *name; /* for the log */
 	struct ring *ring;
 	void *state;
-	struct fp_region regions[FP_NR_REGIONS];
+	struct fp_region regions[FP_MAX_REGIONS];
+	struct region_core cores[FP_MAX_REGIONS];
+	uint32_t nr_regions; /* that a client is told of */
 	struct pci pci;
-	uint8_t *msix_memory;
+	struct pci_msix msix;
+	uint8_t *msix_table;
 	char **strings; /* values of string keys */
 	size_t nr_strings;
 	struct migration migration;
@@ -46,7 +51,7 @@ struct fp_device {
 	struct dma dma;
 	struct dirty dirty;
 	struct irq_kind irqs[FP_NR_IRQS];
-	struct iofd *iofds[FP_NR_REGIONS]; /* of each region's doorbells, once published */
+	struct iofd *iofds[FP_MAX_REGIONS]; /* of each region's doorbells, once published */
 	struct device_link *link;
 	struct transfer *transfers; /* that wait for the client's answer */
 

@@ -208,7 +208,7 @@ static int64_t independent_region(const struct fp_device *dev, const struct chan
 	    msg->body_len < sizeof(access))
 		return -1;
 	memcpy(&access, msg->body, sizeof(access));
-	if (access.region >= FP_NR_REGIONS ||
+	if (access.region >= dev->nr_regions ||
 	    !(dev->regions[access.region].flags & FP_REGION_INDEPENDENT))
 		return -1;
 	return access.region;

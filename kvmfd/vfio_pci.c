@@ -195,8 +195,11 @@ static int read_bars(struct vfio_pci *dev)
 
 		bar->dev = dev;
 		bar->index = i;
-		/* The upper half of the one before is no BAR, whatever the server calls it. */
-		if (below && below->size && below->is_64)
+		/*
+		 * The upper half of the one before is no BAR, whatever the server calls it, also if
+		 * that one is left out.
+		 */
+		if (below && below->is_64)
 			continue;
 		ret = read_bar_info(dev, bar);
 		if (ret)

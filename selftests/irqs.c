@@ -449,7 +449,7 @@ TEST(a_bad_combination_of_flags_index_and_range_is_refused)
 		{ .flags = NONE | TRIGGER | 1u << 31, .index = FP_MSIX, .count = 1 },
 		{ .flags = NONE | TRIGGER, .index = FP_NR_IRQS, .count = 1 },
 		{ .flags = NONE | TRIGGER, .index = UINT32_MAX, .count = 1 },
-		{ .flags = NONE | TRIGGER, .index = FP_MSI, .count = 1 }, /* it has none */
+		{ .flags = NONE | TRIGGER, .index = FP_ERR, .count = 1 }, /* it has none */
 		{ .flags = NONE | TRIGGER, .index = FP_MSIX, .count = VECTORS + 1 },
 		{ .flags = NONE | TRIGGER, .index = FP_MSIX, .start = VECTORS, .count = 1 },
 		{ .flags = NONE | TRIGGER, .index = FP_MSIX, .start = 2, .count = 3 },

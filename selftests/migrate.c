@@ -323,7 +323,8 @@ TEST(a_device_that_is_migrated_while_a_client_keeps_it_busy_loses_nothing)
 		struct peer *from = peers[round % 2], *to = peers[(round + 1) % 2];
 		size_t len = 0, got;
 		struct ringer ringer;
-		uint8_t *rest, stream[16384];
+		static uint8_t stream[1 << 20];
+		uint8_t *rest;
 		int fd = doorbell_fd(from, TESTDEV_ANY);
 
 		ringer_start(&ringer, fd);
