@@ -166,7 +166,7 @@ static int init_regions(struct fp_device *dev)
 		ret = region_open(dev, i);
 	for (unsigned int i = 0; i < FP_NR_IRQS && !ret; i++)
 		ret = irq_open(&dev->irqs[i], dev->ring, i, dev->class_->irqs[i]);
-	return ret;
+	return ret ? ret : migration_open(dev);
 }
 
 /* ---- life ---- */
@@ -191,6 +191,8 @@ static int init(struct fp_device *dev, const struct keyval *options, size_t nr_o
 
 static void dispose(struct fp_device *dev)
 {
+	deferred_drop(dev);
+	migration_close(dev);
 	for (unsigned int i = 0; i < FP_NR_IRQS; i++)
 		irq_close(&dev->irqs[i]);
 	for (size_t i = 0; i < dev->nr_strings; i++)
@@ -224,18 +226,38 @@ int device_open(const struct fp_class *class_, const char *name, struct ring *ri
 
 void device_detach(struct fp_device *dev)
 {
+	dev->link = NULL;
+	transfer_abandon(dev);
 	iofd_withdraw(dev);
+	migration_detach(dev);
+	dirty_stop(&dev->dirty);
 	dma_unmap_all(&dev->dma);
 	for (unsigned int i = 0; i < FP_NR_IRQS; i++)
 		irq_forget(&dev->irqs[i]);
 }
 
-void device_reset(struct fp_device *dev)
+int device_reset(struct fp_device *dev)
 {
+	int ret = 0;
+
+	migration_reset(dev);
 	pci_reset(&dev->pci);
 	pci_msix_reset(dev);
+	dev->is_resetting = true; /* it may be done before reset() returns */
 	if (dev->class_->reset)
-		dev->class_->reset(dev);
+		ret = dev->class_->reset(dev);
+	if (ret != FP_LATER)
+		dev->is_resetting = false;
+	return ret == FP_LATER && !dev->is_resetting ? 0 : ret;
+}
+
+void fp_reset_done(struct fp_device *dev)
+{
+	if (!dev->is_resetting)
+		return;
+	dev->is_resetting = false;
+	if (dev->link)
+		dev->link->reset_done(dev->link);
 }
 
 void device_close(struct fp_device *dev)
@@ -273,7 +295,11 @@ void fp_pci_serial(struct fp_device *dev, uint64_t serial)
 
 void *fp_dma(struct fp_device *dev, uint64_t iova, size_t len, bool write)
 {
-	return dma_ptr(&dev->dma, iova, len, write);
+	void *at = dma_ptr(&dev->dma, iova, len, write);
+
+	if (at && write)
+		dirty_mark(&dev->dirty, iova, len);
+	return at;
 }
 
 int fp_irq_trigger(struct fp_device *dev, enum fp_irq_index index, uint32_t number)

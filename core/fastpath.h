@@ -99,15 +99,24 @@ struct fp_access {
 	uint64_t times;			    /* how often: 1 unless at a doorbell */
 };
 
+/* What a handler returns that has called fp_defer(): the answer comes later. */
+#define FP_LATER 1
+
 /*
- * Handles one access. 0, or -errno for one that breaks the protocol: some clients can't cope with
- * that, so that a register that is not there had better read as zeros or ones. An answer not given is zeros.
+ * Handles one access. 0, FP_LATER, or -errno for one that breaks the protocol: some clients can't
+ * cope with that, so that a register that is not there had better read as zeros or ones. An answer
+ * not given is zeros.
  */
 typedef int fp_access_fn(struct fp_device *dev, struct fp_access *access);
 
 enum {
 	FP_REGION_IO = 1 << 0, /* a BAR in I/O space */
 	FP_REGION_READ_ONLY = 1 << 1,
+	/*
+	 * A deferred access here holds up later ones to this region, but none to other regions that
+	 * are independent as well: their answers may come first.
+	 */
+	FP_REGION_INDEPENDENT = 1 << 2,
 	/* A BAR anywhere in memory. It takes two registers: the class leaves the next BAR empty. */
 	FP_REGION_64BIT = 1 << 3,
 	FP_REGION_PREFETCHABLE = 1 << 4, /* a memory BAR that reading does not change */
@@ -189,6 +198,9 @@ struct fp_key {
 	const char *help;
 };
 
+/* A device's state on its way to or from another server. */
+struct fp_stream;
+
 /* A kind of device. */
 struct fp_class {
 	const char *name;
@@ -199,10 +211,25 @@ struct fp_class {
 	struct fp_region regions[FP_MAX_REGIONS];
 	uint32_t irqs[FP_NR_IRQS]; /* how many of each kind */
 
-	/* All optional. open(): 0 or -errno, having said why with fp_error(). */
+	/*
+	 * All optional. open(): 0 or -errno, having said why with fp_error(). reset(): 0, or
+	 * FP_LATER when fp_reset_done() will be called.
+	 */
 	int (*open)(struct fp_device *dev);
-	void (*reset)(struct fp_device *dev);
+	int (*reset)(struct fp_device *dev);
 	void (*close)(struct fp_device *dev);
+
+	/*
+	 * Migration; a class has save() and load(), or it can't be migrated. save() writes the
+	 * device's state while the device stands still. load() gets what save() wrote and puts the
+	 * device into that state: it trusts nothing of it, and reads it to its end. Both 0 or
+	 * -errno. precopy(), optional, is asked again and again while the device still runs: it
+	 * writes some of the state that is not likely to change, or, when there is nothing (more),
+	 * nothing. load() gets the pieces in their order, and what save() writes behind them.
+	 */
+	int (*save)(struct fp_device *dev, struct fp_stream *to);
+	int (*load)(struct fp_device *dev, struct fp_stream *from);
+	int (*precopy)(struct fp_device *dev, struct fp_stream *to);
 };
 
 /* Defines a class and registers it when the program or library that holds it is loaded. */
@@ -250,6 +277,53 @@ static inline void fp_access_answer(struct fp_access *access, uint64_t value)
 FP_PUBLIC bool fp_access_memory(struct fp_access *access, uint64_t start, void *bytes, size_t len);
 
 /*
+ * Lets a handler answer later: the copy of the access that it returns, data included, stays until
+ * fp_finish(), and the handler returns FP_LATER. Until then what the client sends waits its turn
+ * (see FP_REGION_INDEPENDENT), and so do reset, unmap and the saving of state. NULL when memory
+ * is out.
+ */
+FP_PUBLIC struct fp_access *fp_defer(struct fp_device *dev, struct fp_access *access);
+
+/* Answers a deferred access as the handler would have by returning `ret`, and frees it. */
+FP_PUBLIC void fp_finish(struct fp_device *dev, struct fp_access *deferred, int ret);
+
+/* Answers a DEVICE_RESET for which the class's reset() returned FP_LATER. */
+FP_PUBLIC void fp_reset_done(struct fp_device *dev);
+
+/* A timer, embedded in the device's state. */
+struct fp_timer {
+	void (*expired)(struct fp_device *dev, struct fp_timer *timer);
+	void *core[3]; /* not the device's */
+};
+
+/* Has expired() called once, after `ns`. A timer that runs starts anew. */
+FP_PUBLIC void fp_timer_start(struct fp_device *dev, struct fp_timer *timer, uint64_t ns);
+
+/* The call does not come any more. To be done for every timer in close(). */
+FP_PUBLIC void fp_timer_stop(struct fp_timer *timer);
+
+/*
+ * A transfer from or to guest memory, embedded in the device's state. It works for whatever the
+ * client has mapped, by mmap, by file or by message, also across windows.
+ */
+struct fp_dma_op {
+	/*
+	 * 0, or what went wrong: -EFAULT for memory that is not mapped, or not so; -ENOTCONN when
+	 * the client has gone; -errno of the client. May be called before fp_dma_read() returns.
+	 */
+	void (*done)(struct fp_device *dev, struct fp_dma_op *op, int ret);
+	void *core[9]; /* not the device's */
+};
+
+/* Reads `len` bytes at `iova` to `to`, which has to stay until done(). Any number at a time. */
+FP_PUBLIC void fp_dma_read(struct fp_device *dev, struct fp_dma_op *op, uint64_t iova, void *to,
+			   size_t len);
+
+/* Writes `len` bytes at `from`, which have to stay as they are until done(), to `iova`. */
+FP_PUBLIC void fp_dma_write(struct fp_device *dev, struct fp_dma_op *op, uint64_t iova,
+			    const void *from, size_t len);
+
+/*
  * What the client may map of region `index`: its byte 0, to which the offsets of `areas` are added.
  * Only the areas may be touched. From open() to the end of close(), whoever the client is; a reset
  * leaves it as it is. NULL for a region without FP_REGION_MMAP. A client may change it at any
@@ -262,7 +336,8 @@ FP_PUBLIC void fp_pci_serial(struct fp_device *dev, uint64_t serial);
 
 /*
  * Guest memory [iova, iova + len) for direct access, valid until the handler returns. NULL when it
- * is not mapped whole, or not for `write`. What lies there is the guest's: read it once.
+ * is not mapped whole into this process, or not for `write`: fp_dma_read() and fp_dma_write() may
+ * still reach it. What lies there is the guest's: read it once.
  */
 FP_PUBLIC void *fp_dma(struct fp_device *dev, uint64_t iova, size_t len, bool write);
 
@@ -271,6 +346,22 @@ FP_PUBLIC void *fp_dma(struct fp_device *dev, uint64_t iova, size_t len, bool wr
  * that the client has not asked for, or has masked, is dropped (a masked one is kept pending).
  */
 FP_PUBLIC int fp_irq_trigger(struct fp_device *dev, enum fp_irq_index index, uint32_t number);
+
+/* What a stream holds at most, bytes: all of a state that comes in, or what the client has not
+ * read yet of one that goes out. */
+#define FP_STREAM_MAX ((size_t)256 << 20)
+
+/*
+ * Appends `len` bytes. -ENOSPC above FP_STREAM_MAX, -ENOMEM: save() or precopy() fails then, even
+ * if it does not look.
+ */
+FP_PUBLIC int fp_stream_write(struct fp_stream *to, const void *data, size_t len);
+
+/* Takes the next `len` bytes. -EINVAL, and nothing is taken, when there are fewer. */
+FP_PUBLIC int fp_stream_read(struct fp_stream *from, void *data, size_t len);
+
+/* Bytes that can still be read. */
+FP_PUBLIC size_t fp_stream_left(const struct fp_stream *from);
 
 #ifdef __cplusplus
 }

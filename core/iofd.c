@@ -10,6 +10,12 @@
 #include "log.h"
 #include "region.h"
 
+static void hear(struct iofd *iofd, uint64_t times)
+{
+	if (times)
+		region_rang(iofd->dev, iofd->region, iofd->doorbell, times, NULL);
+}
+
 static void rang(struct ring_op *op, int res, const struct ring_received *received)
 {
 	struct iofd *iofd = (struct iofd *)((char *)op - offsetof(struct iofd, op));
@@ -19,7 +25,7 @@ static void rang(struct ring_op *op, int res, const struct ring_received *receiv
 		log_warn("%s: a doorbell's eventfd can't be read any more: %s", iofd->dev->name,
 			 strerror(-res));
 	else
-		region_rang(iofd->dev, iofd->region, iofd->doorbell, ring_eventfd_sum(op));
+		hear(iofd, ring_eventfd_sum(op));
 }
 
 uint32_t iofd_count(const struct fp_device *dev, uint32_t index)
@@ -97,6 +103,13 @@ void iofd_entry(const struct iofd *iofd, uint32_t fd_index, struct wire_io_fd_de
 			 (region->flags & FP_REGION_IO ? WIRE_IOEVENTFD_PIO : 0),
 		.datamatch = doorbell->match ? doorbell->value : 0,
 	};
+}
+
+void iofd_drain(struct fp_device *dev)
+{
+	for (uint32_t index = 0; index < dev->nr_regions; index++)
+		for (uint32_t i = 0; dev->iofds[index] && i < iofd_count(dev, index); i++)
+			hear(&dev->iofds[index][i], ring_eventfd_take(&dev->iofds[index][i].op));
 }
 
 void iofd_withdraw(struct fp_device *dev)

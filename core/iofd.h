@@ -33,6 +33,9 @@ uint32_t iofd_count(const struct fp_device *dev, uint32_t index);
 /* The io_fds entry of `iofd`, in the deployed layout, naming fd number `fd_index` of the reply. */
 void iofd_entry(const struct iofd *iofd, uint32_t fd_index, struct wire_io_fd_deployed *entry);
 
+/* Hands what rang until now to the handlers, before the loop gets to it by itself. */
+void iofd_drain(struct fp_device *dev);
+
 /* The client is gone: closes all of them, so that what it kept of them rings for nobody. */
 void iofd_withdraw(struct fp_device *dev);
 

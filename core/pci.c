@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "pci.h"
 
+#include <errno.h>
 #include <linux/pci_regs.h>
 #include <string.h>
 
@@ -156,6 +157,20 @@ static void write_byte(struct pci *pci, uint64_t at, uint8_t value)
 	pci->bytes[at] &= (uint8_t) ~(value & pci->clearable[at]);
 	if (pci->power && at == pci->power)
 		keep_power_state(pci, before);
+}
+
+int pci_load(struct pci *pci, const uint8_t *bytes)
+{
+	for (unsigned int i = 0; i < pci->size; i++) {
+		/* The guest's device keeps the serial number that it had. */
+		bool is_serial = pci->serial && i >= pci->serial && i < pci->serial + 8;
+
+		if ((bytes[i] ^ pci->bytes[i]) & ~(pci->writable[i] | pci->clearable[i]) &&
+		    !is_serial)
+			return -EINVAL;
+	}
+	memcpy(pci->bytes, bytes, pci->size);
+	return 0;
 }
 
 void pci_access(struct pci *pci, struct fp_access *access)

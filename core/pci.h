@@ -46,6 +46,12 @@ void pci_set_serial(struct pci *pci, uint64_t serial);
 /* What a guest's reset does to it: everything as at power-on. */
 void pci_reset(struct pci *pci);
 
+/*
+ * Takes over the pci->size bytes that another such device had: -EINVAL when they differ where no
+ * write could make it.
+ */
+int pci_load(struct pci *pci, const uint8_t *bytes);
+
 /* An access that lies within the space, at any alignment. */
 void pci_access(struct pci *pci, struct fp_access *access);
 

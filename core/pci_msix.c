@@ -166,6 +166,11 @@ void pci_msix_close(struct fp_device *dev)
 	free(take_ptr(dev->msix_table));
 }
 
+size_t pci_msix_table_bytes(const struct fp_device *dev)
+{
+	return dev->msix_table ? table_bytes(dev->msix.vectors) : 0;
+}
+
 void pci_msix_reset(struct fp_device *dev)
 {
 	if (!dev->msix_table)

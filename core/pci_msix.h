@@ -5,6 +5,7 @@
 #ifndef FASTPATH_PCI_MSIX_H
 #define FASTPATH_PCI_MSIX_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "fastpath.h"
@@ -30,6 +31,9 @@ const char *pci_msix_check(const struct fp_class *class_);
 /* Puts table and PBA into the device's regions, if it has vectors. -ENOMEM. */
 int pci_msix_open(struct fp_device *dev);
 void pci_msix_close(struct fp_device *dev);
+
+/* The size of the device's table; 0: it has none. */
+size_t pci_msix_table_bytes(const struct fp_device *dev);
 
 /* All vectors masked, as at power-on. */
 void pci_msix_reset(struct fp_device *dev);

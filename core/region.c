@@ -98,8 +98,12 @@ static int part_access(struct fp_device *dev, const struct region_part *part,
 	return 0;
 }
 
-/* An access that does not ring: all of it to one, or a piece to each whose bytes it touches. */
-static int serve(struct fp_device *dev, uint32_t index, const struct fp_access *whole)
+/*
+ * An access that does not ring: all of it to one, or a piece to each whose bytes it touches. Only
+ * one that is wholly the handler's can be answered later.
+ */
+static int serve(struct fp_device *dev, uint32_t index, const struct fp_access *whole,
+		 struct deferred **later)
 {
 	struct fp_access piece = *whole;
 	uint32_t left = whole->size;
@@ -111,7 +115,10 @@ static int serve(struct fp_device *dev, uint32_t index, const struct fp_access *
 
 		piece.size = len < left ? (uint32_t)len : left;
 		ret = part ? part_access(dev, part, &piece) :
-			     dev->regions[index].access(dev, &piece);
+			     deferred_handle(dev, index, &piece,
+					     piece.size == whole->size ? later : NULL);
+		if (ret == FP_LATER && piece.size != whole->size)
+			ret = -EIO;
 		piece.offset += piece.size;
 		piece.data = (uint8_t *)piece.data + piece.size;
 	}
@@ -135,7 +142,7 @@ static const struct fp_doorbell *find_doorbell(const struct fp_region *region,
 }
 
 int region_rang(struct fp_device *dev, uint32_t index, const struct fp_doorbell *doorbell,
-		uint64_t times)
+		uint64_t times, struct deferred **later)
 {
 	uint64_t value = doorbell->match ? doorbell->value : 0;
 	struct fp_access access = {
@@ -147,11 +154,13 @@ int region_rang(struct fp_device *dev, uint32_t index, const struct fp_doorbell 
 		.times = times,
 	};
 
-	return dev->regions[index].access(dev, &access);
+	if (migration_keeps(dev, index, doorbell, times))
+		return 0;
+	return deferred_handle(dev, index, &access, later);
 }
 
 int region_access(struct fp_device *dev, uint32_t index, uint64_t offset, void *data,
-		  uint32_t count, bool write, const char **field)
+		  uint32_t count, bool write, struct deferred **later, const char **field)
 {
 	const struct fp_region *region;
 	struct fp_access access = {
@@ -177,9 +186,9 @@ int region_access(struct fp_device *dev, uint32_t index, uint64_t offset, void *
 		const struct fp_doorbell *doorbell = find_doorbell(region, &access);
 
 		if (doorbell)
-			return region_rang(dev, index, doorbell, 1);
+			return region_rang(dev, index, doorbell, 1, later);
 	}
-	return serve(dev, index, &access);
+	return serve(dev, index, &access, later);
 }
 
 void *fp_region_memory(struct fp_device *dev, unsigned int index)

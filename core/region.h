@@ -9,6 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "deferred.h"
 #include "fastpath.h"
 #include "share.h"
 #include "wire.h"
@@ -47,13 +48,14 @@ int region_add_part(struct fp_device *dev, uint32_t index, const struct region_p
  * partly the core's reaches it as the other parts, each by itself.
  *   -EINVAL  no such region, or the access is not wholly inside it; *field names what is wrong
  *   another -errno of the device's handler
+ * FP_LATER when the handler answers later: *later then is to be told whom.
  */
 int region_access(struct fp_device *dev, uint32_t index, uint64_t offset, void *data,
-		  uint32_t count, bool write, const char **field);
+		  uint32_t count, bool write, struct deferred **later, const char **field);
 
 /* Doorbell `doorbell` of region `index` rang `times` times. */
 int region_rang(struct fp_device *dev, uint32_t index, const struct fp_doorbell *doorbell,
-		uint64_t times);
+		uint64_t times, struct deferred **later);
 
 /* The most that an answer to DEVICE_GET_REGION_INFO may be, bytes. */
 #define REGION_MAX_AREAS 64u

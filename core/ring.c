@@ -570,23 +570,72 @@ static bool overflown(const struct ring *ring)
 	return *ring->uring.sq.kflags & IORING_SQ_CQ_OVERFLOW;
 }
 
-static void drain_completions(struct ring *ring)
+static void drain_queue(struct ring *ring)
 {
 	struct io_uring_cqe *cqe;
 	/* Not what comes meanwhile: a busy peer would keep everything that was queued from leaving. */
 	unsigned int nr = io_uring_cq_ready(&ring->uring);
 
-	while ((nr || overflown(ring)) && !io_uring_peek_cqe(&ring->uring, &cqe)) {
+	while (nr-- && !io_uring_peek_cqe(&ring->uring, &cqe)) {
 		struct ring_slot *slot = io_uring_cqe_get_data(cqe);
 		struct io_uring_cqe copy = *cqe;
 
 		/* Before the callbacks, which may submit: the entry must be free by then. */
 		io_uring_cqe_seen(&ring->uring, cqe);
-		nr -= nr > 0;
 		ring->stats.completions++;
 		if (slot)
 			complete(slot, &copy);
 	}
+}
+
+static void drain_completions(struct ring *ring)
+{
+	bool more;
+
+	do {
+		more = overflown(ring);
+		drain_queue(ring);
+		if (more) {
+			ring->stats.enters++;
+			io_uring_get_events(&ring->uring);
+		}
+	} while (more);
+}
+
+/* What a read that has completed brought, and nobody has looked at yet. */
+static uint64_t take_completed(struct ring *ring, struct ring_slot *slot)
+{
+	struct io_uring_cqe *cqe;
+	uint64_t sum = 0;
+	unsigned int head;
+
+	io_uring_for_each_cqe(&ring->uring, head, cqe) {
+		if (io_uring_cqe_get_data(cqe) != slot || slot->kind != SLOT_EVENTFD ||
+		    cqe->res != sizeof(slot->value))
+			continue;
+		sum = slot->value;
+		slot->value = 0;
+	}
+	return sum;
+}
+
+uint64_t ring_eventfd_take(struct ring_op *op)
+{
+	struct ring_slot *slot = op->slot;
+	uint64_t value = 0;
+	struct iovec iov = { .iov_base = &value, .iov_len = sizeof(value) };
+	bool is_read;
+
+	if (!slot)
+		return 0;
+	/*
+	 * First what the eventfd has: the kernel may move that to the completion queue at any time.
+	 * Without waiting, whatever mode the fd is in.
+	 */
+	is_read = preadv2(slot->fd, &iov, 1, -1, RWF_NOWAIT) == sizeof(value);
+	if (overflown(slot->ring))
+		io_uring_get_events(&slot->ring->uring);
+	return (is_read ? value : 0) + take_completed(slot->ring, slot);
 }
 
 /* ---- the turn ---- */

@@ -157,6 +157,12 @@ void ring_eventfd(struct ring *ring, struct ring_op *op, int fd);
 /* Within the callback of a ring_eventfd(): what was added. */
 uint64_t ring_eventfd_sum(const struct ring_op *op);
 
+/*
+ * What has been added to the eventfd of a ring_eventfd() and not been told yet, taken from it: done()
+ * does not tell it any more, but may be called with a sum of 0.
+ */
+uint64_t ring_eventfd_take(struct ring_op *op);
+
 /* done(-ETIME) once, after `ns`. */
 void ring_timeout(struct ring *ring, struct ring_op *op, uint64_t ns);
 

@@ -259,6 +259,100 @@ struct wire_region_access {
 } WIRE_PACKED;
 static_assert(sizeof(struct wire_region_access) == 16, "REGION_READ, REGION_WRITE");
 
+/* 11 DMA_READ, 12 DMA_WRITE, from the server; data follows a read's reply and a write's request. */
+struct wire_dma_access {
+	uint64_t address;
+	uint64_t count;
+} WIRE_PACKED;
+static_assert(sizeof(struct wire_dma_access) == 16, "DMA_READ, DMA_WRITE");
+
+/* 15 REGION_WRITE_MULTI: u64 wr_cnt, then so many of these; the reply is a u64, how many were done. */
+struct wire_region_write_multi {
+	uint64_t offset;
+	uint32_t region;
+	uint32_t count; /* 8 at most */
+	uint64_t data;
+} WIRE_PACKED;
+static_assert(sizeof(struct wire_region_write_multi) == 24, "REGION_WRITE_MULTI");
+/* 16 DEVICE_FEATURE; the feature's data follow. */
+enum {
+	WIRE_FEATURE_INDEX_MASK = 0xffff,
+	WIRE_FEATURE_GET = 1 << 16,
+	WIRE_FEATURE_SET = 1 << 17,
+	WIRE_FEATURE_PROBE = 1 << 18,
+};
+
+enum wire_feature {
+	WIRE_FEATURE_MIGRATION = 1,
+	WIRE_FEATURE_MIG_DEVICE_STATE = 2,
+	WIRE_FEATURE_DMA_LOGGING_START = 6,
+	WIRE_FEATURE_DMA_LOGGING_STOP = 7,
+	WIRE_FEATURE_DMA_LOGGING_REPORT = 8,
+	WIRE_FEATURE_END
+};
+
+struct wire_device_feature {
+	uint32_t argsz;
+	uint32_t flags;
+} WIRE_PACKED;
+static_assert(sizeof(struct wire_device_feature) == 8, "DEVICE_FEATURE");
+
+enum {
+	WIRE_MIGRATION_STOP_COPY = 1 << 0,
+	WIRE_MIGRATION_P2P = 1 << 1,
+	WIRE_MIGRATION_PRE_COPY = 1 << 2,
+};
+
+struct wire_migration {
+	uint64_t flags;
+} WIRE_PACKED;
+static_assert(sizeof(struct wire_migration) == 8, "MIGRATION");
+
+enum wire_mig_state {
+	WIRE_MIG_ERROR = 0,
+	WIRE_MIG_STOP = 1,
+	WIRE_MIG_RUNNING = 2,
+	WIRE_MIG_STOP_COPY = 3,
+	WIRE_MIG_RESUMING = 4,
+	WIRE_MIG_PRE_COPY = 6, /* 5 is for P2P */
+	WIRE_MIG_END
+};
+
+struct wire_mig_device_state {
+	uint32_t device_state;
+	uint32_t data_fd; /* unused */
+} WIRE_PACKED;
+static_assert(sizeof(struct wire_mig_device_state) == 8, "MIG_DEVICE_STATE");
+
+struct wire_dma_range {
+	uint64_t iova;
+	uint64_t length;
+} WIRE_PACKED;
+static_assert(sizeof(struct wire_dma_range) == 16, "a range of DMA_LOGGING_START");
+
+/* `num_ranges` of them follow; none: all there is. */
+struct wire_dma_logging {
+	uint64_t page_size;
+	uint32_t num_ranges;
+	uint32_t reserved;
+} WIRE_PACKED;
+static_assert(sizeof(struct wire_dma_logging) == 16, "DMA_LOGGING_START");
+
+/* In the reply a bitmap of u64s follows. */
+struct wire_dma_report {
+	uint64_t iova;
+	uint64_t length;
+	uint64_t page_size;
+} WIRE_PACKED;
+static_assert(sizeof(struct wire_dma_report) == 24, "DMA_LOGGING_REPORT");
+
+/* 17 MIG_DATA_READ, 18 MIG_DATA_WRITE; data follow a read's reply and a write's request. */
+struct wire_mig_data {
+	uint32_t argsz;
+	uint32_t size;
+} WIRE_PACKED;
+static_assert(sizeof(struct wire_mig_data) == 8, "MIG_DATA_READ, MIG_DATA_WRITE");
+
 /* Defaults of what VERSION negotiates, and the bounds that a sane peer stays within. */
 #define WIRE_DEFAULT_MAX_MSG_FDS 1u
 #define WIRE_DEFAULT_MAX_DATA_XFER 1048576u

@@ -9,6 +9,7 @@
  */
 #include "fastpath.h"
 
+#include <errno.h>
 #include <x86intrin.h>
 
 #include "testdev.h"
@@ -254,13 +255,14 @@ static const struct fp_pci_cap caps[] = {
 
 /* ---- the device ---- */
 
-static void reset(struct fp_device *dev)
+static int reset(struct fp_device *dev)
 {
 	struct testdev *testdev = fp_state(dev);
 
 	*testdev = (struct testdev){ .id = testdev->id };
 	init_tests(testdev);
 	clear_areas(dev);
+	return 0;
 }
 
 static int open_testdev(struct fp_device *dev)
@@ -269,6 +271,38 @@ static int open_testdev(struct fp_device *dev)
 
 	init_tests(testdev);
 	fp_pci_serial(dev, testdev->id);
+	return 0;
+}
+
+/* ---- migration: all of the state, the id too, for the guest is not to see a difference ---- */
+
+static int save(struct fp_device *dev, struct fp_stream *to)
+{
+	const uint8_t *memory = fp_region_memory(dev, FP_BAR3);
+
+	fp_stream_write(to, fp_state(dev), sizeof(struct testdev));
+	for (size_t i = 0; i < NR_AREAS; i++)
+		fp_stream_write(to, memory + areas[i].offset, areas[i].size);
+	return 0; /* a stream remembers its errors */
+}
+
+static int load(struct fp_device *dev, struct fp_stream *from)
+{
+	struct testdev *testdev = fp_state(dev);
+	uint8_t *memory = fp_region_memory(dev, FP_BAR3);
+	struct testdev loaded;
+
+	if (fp_stream_read(from, &loaded, sizeof(loaded)))
+		return -EINVAL;
+	if (loaded.chosen < -1 || loaded.chosen >= 2 * TESTS_PER_BAR)
+		return -EINVAL;
+	for (unsigned int i = 0; i < 2 * TESTS_PER_BAR; i++)
+		testdev->tests[i].count = loaded.tests[i].count;
+	memcpy(loaded.tests, testdev->tests, sizeof(loaded.tests));
+	*testdev = loaded;
+	for (size_t i = 0; i < NR_AREAS; i++)
+		if (fp_stream_read(from, memory + areas[i].offset, areas[i].size))
+			return -EINVAL;
 	return 0;
 }
 
@@ -338,4 +372,6 @@ FP_DEVICE(testdev) = {
 	},
 	.open = open_testdev,
 	.reset = reset,
+	.save = save,
+	.load = load,
 };

@@ -37,6 +37,9 @@ static const struct {
 	{ WIRE_DEVICE_SET_IRQS, 20 },
 	{ WIRE_REGION_READ, 16 },
 	{ WIRE_REGION_WRITE, 16 },
+	{ WIRE_DEVICE_FEATURE, 8 },
+	{ WIRE_MIG_DATA_READ, 8 },
+	{ WIRE_MIG_DATA_WRITE, 8 },
 };
 
 TEST(a_body_shorter_than_the_fixed_part_is_refused)
@@ -62,7 +65,8 @@ TEST(an_argsz_below_the_fixed_part_is_refused)
 	for (size_t i = 0; i < COUNT(fixed_parts); i++) {
 		uint32_t fixed = (uint32_t)fixed_parts[i].fixed;
 
-		if (fixed_parts[i].cmd == WIRE_VERSION || fixed_parts[i].cmd >= WIRE_REGION_READ)
+		if (fixed_parts[i].cmd == WIRE_VERSION || fixed_parts[i].cmd == WIRE_REGION_READ ||
+		    fixed_parts[i].cmd == WIRE_REGION_WRITE)
 			continue;
 		for (uint32_t argsz = 0; argsz < fixed; argsz++) {
 			memcpy(body, &argsz, sizeof(argsz));
@@ -76,17 +80,7 @@ TEST(an_argsz_below_the_fixed_part_is_refused)
 TEST(a_command_that_is_not_known_is_refused_and_the_connection_lives)
 {
 	static const uint16_t cmds[] = {
-		0,
-		WIRE_DMA_READ,
-		WIRE_DMA_WRITE,
-		14,
-		WIRE_REGION_WRITE_MULTI,
-		WIRE_DEVICE_FEATURE,
-		WIRE_MIG_DATA_READ,
-		WIRE_MIG_DATA_WRITE,
-		WIRE_CMD_END,
-		255,
-		0xffff,
+		0, WIRE_DMA_READ, WIRE_DMA_WRITE, 14, WIRE_CMD_END, 255, 0xffff,
 	};
 	struct peer *peer = peer_open("testdev", 0);
 	uint8_t body[64] = { 64 };
@@ -290,7 +284,8 @@ TEST(an_access_within_the_bounds_of_its_region_is_served)
 	EXPECT_EQ(0, memcmp(data, back, sizeof(data)));
 	/* One byte, also the last; an odd place; the whole region. */
 	EXPECT_EQ(data[511], peer_read(peer, FP_BAR2, TESTDEV_SCRATCH + 511, 1));
-	EXPECT_EQ(data[3] | data[4] << 8, peer_read(peer, FP_BAR2, TESTDEV_SCRATCH + 3, 2));
+	EXPECT_EQ(data[3] | (uint64_t)data[4] << 8,
+		  peer_read(peer, FP_BAR2, TESTDEV_SCRATCH + 3, 2));
 	EXPECT_EQ(0, peer_read(peer, FP_BAR2, TESTDEV_BENCH_BYTES - 1, 1));
 	EXPECT_EQ(0, peer_call(peer, WIRE_REGION_READ,
 			       &(struct wire_region_access){ 0, FP_BAR2, TESTDEV_BENCH_BYTES },
@@ -382,10 +377,11 @@ TEST(registers_of_every_width_read_back)
 	for (unsigned int i = 0; i < 4; i++)
 		peer_write(peer, FP_BAR2, registers[i].offset, 0x8182838485868788ull + i,
 			   registers[i].width);
-	for (unsigned int i = 0; i < 4; i++)
+	for (unsigned int i = 0; i < 4; i++) {
 		EXPECT_EQ((0x8182838485868788ull + i) &
 				  (UINT64_MAX >> (64 - 8 * registers[i].width)),
 			  peer_read(peer, FP_BAR2, registers[i].offset, registers[i].width));
+	}
 	peer_stop(peer);
 }
 
@@ -441,8 +437,9 @@ TEST(all_of_configuration_space_can_be_read_at_once)
 	uint8_t config[256];
 
 	ASSERT_EQ(0, peer_read_to(peer, FP_CONFIG, 0, config, sizeof(config)));
-	for (uint64_t i = 0; i < sizeof(config); i++)
+	for (uint64_t i = 0; i < sizeof(config); i++) {
 		EXPECT_EQ(config[i], peer_read(peer, FP_CONFIG, i, 1));
+	}
 	peer_stop(peer);
 }
 

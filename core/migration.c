@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "migration.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "cleanup.h"
+#include "device.h"
+#include "log.h"
+#include "region.h"
+#include "state.h"
+
+#define STATES WIRE_MIG_END
+
+int migration_open(struct fp_device *dev)
+{
+	struct migration *migration = &dev->migration;
+
+	migration->state = WIRE_MIG_RUNNING;
+	for (unsigned int i = 0; i < dev->nr_regions; i++)
+		migration->nr_rings += dev->regions[i].nr_doorbells;
+	for (unsigned int i = 0; i < FP_NR_IRQS; i++)
+		migration->nr_irqs += dev->irqs[i].count;
+	migration->rings = calloc(migration->nr_rings + 1, sizeof(*migration->rings));
+	migration->irqs = calloc(migration->nr_irqs + 1, sizeof(*migration->irqs));
+	return migration->rings && migration->irqs ? 0 : -ENOMEM;
+}
+
+void migration_close(struct fp_device *dev)
+{
+	stream_clear(&dev->migration.stream);
+	free(take_ptr(dev->migration.rings));
+	free(take_ptr(dev->migration.irqs));
+}
+
+bool migration_is_offered(const struct fp_device *dev)
+{
+	return dev->class_->save && dev->class_->load;
+}
+
+/* ---- what was kept while the device stood ---- */
+
+static bool runs(const struct fp_device *dev)
+{
+	return dev->migration.state == WIRE_MIG_RUNNING ||
+	       dev->migration.state == WIRE_MIG_PRE_COPY;
+}
+
+bool migration_keeps(struct fp_device *dev, uint32_t region, const struct fp_doorbell *doorbell,
+		     uint64_t times)
+{
+	uint64_t *rings = dev->migration.rings;
+
+	if (runs(dev))
+		return false;
+	for (uint32_t i = 0; i < region; i++)
+		rings += dev->regions[i].nr_doorbells;
+	rings[doorbell - dev->regions[region].doorbells] += times;
+	return true;
+}
+
+static void deliver_rings(struct fp_device *dev)
+{
+	uint64_t *rings = dev->migration.rings;
+
+	for (uint32_t i = 0; i < dev->nr_regions; i++)
+		for (size_t n = 0; n < dev->regions[i].nr_doorbells; n++, rings++) {
+			uint64_t times = *rings;
+
+			*rings = 0;
+			if (times)
+				region_rang(dev, i, &dev->regions[i].doorbells[n], times, NULL);
+		}
+}
+
+static void deliver_irqs(struct fp_device *dev)
+{
+	uint8_t *owed = dev->migration.irqs;
+
+	for (unsigned int i = 0; i < FP_NR_IRQS; i++)
+		for (uint32_t n = 0; n < dev->irqs[i].count; n++, owed++) {
+			if (*owed)
+				irq_trigger(&dev->irqs[i], n);
+			*owed = 0;
+		}
+}
+
+/* ---- the arcs ---- */
+
+/* What rang before the client asked is part of what the device did while it ran. */
+static int stop(struct fp_device *dev)
+{
+	iofd_drain(dev);
+	return 0;
+}
+
+static int run(struct fp_device *dev)
+{
+	dev->migration.state = WIRE_MIG_RUNNING;
+	deliver_irqs(dev);
+	deliver_rings(dev);
+	return 0;
+}
+
+static int drop_stream(struct fp_device *dev)
+{
+	stream_clear(&dev->migration.stream);
+	return 0;
+}
+
+static int begin(struct fp_device *dev)
+{
+	int ret = state_begin(dev, &dev->migration.stream);
+
+	if (ret)
+		drop_stream(dev);
+	return ret;
+}
+
+/* Also what rings now travels: to the handler while the device runs, as a kept ring if it stands. */
+static int save(struct fp_device *dev)
+{
+	int ret;
+
+	iofd_drain(dev);
+	ret = state_save(dev, &dev->migration.stream);
+	if (ret)
+		log_warn("%s: its state can't be saved: %s", dev->name, strerror(-ret));
+	return ret;
+}
+
+static int begin_and_save(struct fp_device *dev)
+{
+	int ret = begin(dev);
+
+	if (!ret)
+		ret = save(dev);
+	if (ret)
+		drop_stream(dev);
+	return ret;
+}
+
+/* A client that wrote nothing has thought better of it: there is nothing to be loaded. */
+static int load(struct fp_device *dev)
+{
+	struct fp_stream *stream = &dev->migration.stream;
+	int ret = stream->error ? stream->error : 0;
+
+	if (!ret && stream_left(stream))
+		ret = state_load(dev, stream);
+	drop_stream(dev);
+	if (ret)
+		dev->migration.state = WIRE_MIG_ERROR;
+	return ret;
+}
+
+typedef int arc_fn(struct fp_device *dev);
+
+static arc_fn *const arcs[STATES][STATES] = {
+	[WIRE_MIG_RUNNING] = {
+		[WIRE_MIG_STOP] = stop,
+		[WIRE_MIG_PRE_COPY] = begin,
+	},
+	[WIRE_MIG_STOP] = {
+		[WIRE_MIG_RUNNING] = run,
+		[WIRE_MIG_STOP_COPY] = begin_and_save,
+		[WIRE_MIG_RESUMING] = drop_stream,
+	},
+	[WIRE_MIG_STOP_COPY] = { [WIRE_MIG_STOP] = drop_stream },
+	[WIRE_MIG_RESUMING] = { [WIRE_MIG_STOP] = load },
+	[WIRE_MIG_PRE_COPY] = {
+		[WIRE_MIG_RUNNING] = drop_stream,
+		[WIRE_MIG_STOP_COPY] = save,
+	},
+};
+
+/*
+ * The first state on the shortest way from one (row) to another (column) that leads through no
+ * saving state; 0, which is ERROR, where there is none. STOP_COPY to PRE_COPY would be possible by
+ * way of RUNNING, but the protocol refuses it.
+ */
+static const uint8_t first_step[STATES][STATES] = {
+	[WIRE_MIG_STOP] = {
+		[WIRE_MIG_RUNNING] = WIRE_MIG_RUNNING,
+		[WIRE_MIG_STOP_COPY] = WIRE_MIG_STOP_COPY,
+		[WIRE_MIG_RESUMING] = WIRE_MIG_RESUMING,
+		[WIRE_MIG_PRE_COPY] = WIRE_MIG_RUNNING,
+	},
+	[WIRE_MIG_RUNNING] = {
+		[WIRE_MIG_STOP] = WIRE_MIG_STOP,
+		[WIRE_MIG_STOP_COPY] = WIRE_MIG_STOP,
+		[WIRE_MIG_RESUMING] = WIRE_MIG_STOP,
+		[WIRE_MIG_PRE_COPY] = WIRE_MIG_PRE_COPY,
+	},
+	[WIRE_MIG_STOP_COPY] = {
+		[WIRE_MIG_STOP] = WIRE_MIG_STOP,
+		[WIRE_MIG_RUNNING] = WIRE_MIG_STOP,
+		[WIRE_MIG_RESUMING] = WIRE_MIG_STOP,
+	},
+	[WIRE_MIG_RESUMING] = {
+		[WIRE_MIG_STOP] = WIRE_MIG_STOP,
+		[WIRE_MIG_RUNNING] = WIRE_MIG_STOP,
+		[WIRE_MIG_STOP_COPY] = WIRE_MIG_STOP,
+		[WIRE_MIG_PRE_COPY] = WIRE_MIG_STOP,
+	},
+	[WIRE_MIG_PRE_COPY] = {
+		[WIRE_MIG_STOP] = WIRE_MIG_RUNNING,
+		[WIRE_MIG_RUNNING] = WIRE_MIG_RUNNING,
+		[WIRE_MIG_STOP_COPY] = WIRE_MIG_STOP_COPY,
+		[WIRE_MIG_RESUMING] = WIRE_MIG_RUNNING,
+	},
+};
+
+static int step(struct fp_device *dev, enum wire_mig_state next)
+{
+	int ret = arcs[dev->migration.state][next](dev);
+
+	if (!ret)
+		dev->migration.state = next;
+	return ret;
+}
+
+int migration_go(struct fp_device *dev, uint32_t state)
+{
+	int ret = 0;
+
+	/* Nobody goes to ERROR, nor leaves it but by a reset. */
+	if (state >= STATES || state == WIRE_MIG_ERROR || dev->migration.state == WIRE_MIG_ERROR)
+		return -EINVAL;
+	while (!ret && dev->migration.state != state) {
+		uint8_t next = first_step[dev->migration.state][state];
+
+		ret = next ? step(dev, next) : -EINVAL;
+	}
+	return ret;
+}
+
+/* ---- the stream ---- */
+
+ssize_t migration_available(struct fp_device *dev, size_t size)
+{
+	struct migration *migration = &dev->migration;
+	size_t left;
+	int ret;
+
+	if (migration->state != WIRE_MIG_PRE_COPY && migration->state != WIRE_MIG_STOP_COPY)
+		return -EINVAL;
+	if (migration->state == WIRE_MIG_PRE_COPY && stream_left(&migration->stream) < size) {
+		ret = state_save_early(dev, &migration->stream);
+		if (ret)
+			return ret;
+	}
+	left = stream_left(&migration->stream);
+	return (ssize_t)(size < left ? size : left);
+}
+
+void migration_read(struct fp_device *dev, void *to, size_t size)
+{
+	fp_stream_read(&dev->migration.stream, to, size);
+}
+
+int migration_write(struct fp_device *dev, const void *from, size_t size)
+{
+	if (dev->migration.state != WIRE_MIG_RESUMING)
+		return -EINVAL;
+	return fp_stream_write(&dev->migration.stream, from, size);
+}
+
+/* ---- the client ---- */
+
+void migration_reset(struct fp_device *dev)
+{
+	struct migration *migration = &dev->migration;
+
+	stream_clear(&migration->stream);
+	memset(migration->rings, 0, migration->nr_rings * sizeof(*migration->rings));
+	memset(migration->irqs, 0, migration->nr_irqs * sizeof(*migration->irqs));
+	migration->state = WIRE_MIG_RUNNING;
+}
+
+void migration_detach(struct fp_device *dev)
+{
+	struct migration *migration = &dev->migration;
+
+	stream_clear(&migration->stream);
+	if (migration->state == WIRE_MIG_PRE_COPY)
+		migration->state = WIRE_MIG_RUNNING;
+	if (migration->state == WIRE_MIG_STOP_COPY || migration->state == WIRE_MIG_RESUMING)
+		migration->state = WIRE_MIG_STOP;
+}
