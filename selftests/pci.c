@@ -495,6 +495,27 @@ TEST(a_reset_makes_all_of_it_as_at_power_on)
 	peer_stop(peer);
 }
 
+/* What the guest has seen of its device stays as it was, and nothing else is taken over. */
+TEST(a_state_from_another_server_brings_what_may_differ_and_its_serial_number)
+{
+	static struct pci here, there;
+	static const struct fp_class class_ = {
+		.pci = { .vendor = 1, .capabilities = FP_PCI_EXPRESS | FP_PCI_SERIAL },
+	};
+
+	pci_init(&here, &class_);
+	pci_init(&there, &class_);
+	pci_set_serial(&there, 0x1122334455667788);
+	there.bytes[PCI_INTERRUPT_LINE] = 9;
+	ASSERT_EQ(0, pci_load(&here, there.bytes));
+	EXPECT_EQ(0, memcmp(here.bytes, there.bytes, sizeof(here.bytes)));
+	pci_reset(&here);
+	EXPECT_EQ(0, memcmp(here.bytes, there.initial, sizeof(here.bytes)));
+	there.bytes[PCI_VENDOR_ID] = 2;
+	EXPECT_EQ(-EINVAL, pci_load(&here, there.bytes));
+	EXPECT_EQ(1, here.bytes[PCI_VENDOR_ID]);
+}
+
 TEST(configuration_space_stays_for_the_next_client)
 {
 	struct peer *peer = peer_open("testdev", PEER_LISTEN);
