@@ -87,10 +87,11 @@ static const struct region_part *part_at(const struct region_core *core, uint64_
 static int part_access(struct fp_device *dev, const struct region_part *part,
 		       struct fp_access *access)
 {
-	uint8_t *at = (uint8_t *)part->bytes + (access->offset - part->offset);
+	uint8_t *at;
 
 	if (!part->bytes)
 		return part->access(dev, access);
+	at = (uint8_t *)part->bytes + (access->offset - part->offset);
 	if (access->write)
 		share_copy(at, access->data, access->size);
 	else
