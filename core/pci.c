@@ -159,17 +159,25 @@ static void write_byte(struct pci *pci, uint64_t at, uint8_t value)
 		keep_power_state(pci, before);
 }
 
+static bool is_serial(const struct pci *pci, size_t at)
+{
+	return pci->serial && at >= pci->serial && at < pci->serial + sizeof(uint64_t);
+}
+
 int pci_load(struct pci *pci, const uint8_t *bytes)
 {
-	for (unsigned int i = 0; i < pci->size; i++) {
-		/* The guest's device keeps the serial number that it had. */
-		bool is_serial = pci->serial && i >= pci->serial && i < pci->serial + 8;
+	uint64_t serial;
 
-		if ((bytes[i] ^ pci->bytes[i]) & ~(pci->writable[i] | pci->clearable[i]) &&
-		    !is_serial)
+	for (size_t i = 0; i < pci->size; i++) {
+		uint8_t may_differ = pci->writable[i] | pci->clearable[i];
+
+		if ((bytes[i] ^ pci->bytes[i]) & ~may_differ && !is_serial(pci, i))
 			return -EINVAL;
 	}
 	memcpy(pci->bytes, bytes, pci->size);
+	/* The guest's device keeps the serial number that it had, also over a reset. */
+	memcpy(&serial, &bytes[pci->serial], sizeof(serial));
+	pci_set_serial(pci, serial);
 	return 0;
 }
 
