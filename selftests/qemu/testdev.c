@@ -26,7 +26,7 @@ static void check_bars(const struct pci *pci)
 		{ 2 * TESTDEV_MEMORY_TESTS, RESOURCE_MEMORY },
 		{ 2 * TESTDEV_IO_TESTS, RESOURCE_IO },
 		{ TESTDEV_BENCH_BYTES, RESOURCE_MEMORY },
-		{ 0, 0 },
+		{ TESTDEV_SHARED_BYTES, RESOURCE_MEMORY },
 		{ 0x1000, RESOURCE_MEMORY },
 		{ 0, 0 },
 	};
