@@ -2,6 +2,7 @@
 #include "rig.h"
 
 #include <errno.h>
+#include <libgen.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -48,22 +49,20 @@ static void pin(int cpu)
 static void exec_server(int cpu, int fd, enum rig_side side)
 {
 	char program[4096];
+	char beside[sizeof(program) + 16];
 	char fd_arg[32];
-	ssize_t len = readlink("/proc/self/exe", program, sizeof(program) - sizeof("fastpathd"));
-	char *slash;
+	const char *wait = side == RIG_AWAKE ? SPIN_ARG(RIG_SPIN_US) : "--wait=block";
+	ssize_t len = readlink("/proc/self/exe", program, sizeof(program) - 1);
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	pin(cpu);
 	snprintf(fd_arg, sizeof(fd_arg), "--fd=%d", fd);
 	if (len > 0) {
 		program[len] = 0;
-		slash = strrchr(program, '/');
-		strcpy(slash ? slash + 1 : program, "fastpathd");
-		execl(program, "fastpathd", "--device", "testdev", fd_arg,
-		      side == RIG_AWAKE ? SPIN_ARG(RIG_SPIN_US) : "--wait=block", NULL);
+		snprintf(beside, sizeof(beside), "%s/fastpathd", dirname(program));
+		execl(beside, "fastpathd", "--device", "testdev", fd_arg, wait, NULL);
 	}
-	execlp("fastpathd", "fastpathd", "--device", "testdev", fd_arg,
-	       side == RIG_AWAKE ? SPIN_ARG(RIG_SPIN_US) : "--wait=block", NULL);
+	execlp("fastpathd", "fastpathd", "--device", "testdev", fd_arg, wait, NULL);
 	log_error("fastpathd can't be started: %s", strerror(errno));
 	_exit(127);
 }

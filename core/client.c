@@ -69,7 +69,7 @@ static ssize_t take_reply(struct call *call, struct channel_msg *msg)
 {
 	size_t done = 0;
 
-	if (msg->hdr.cmd != call->cmd || msg->too_long || msg->fds_lost)
+	if (msg->hdr.cmd != call->cmd || !msg->body || msg->fds_lost) /* no body: too long */
 		return -EPROTO;
 	if (msg->hdr.flags & WIRE_ERROR)
 		return msg->hdr.error_no && msg->hdr.error_no < 4096 ? -(int)msg->hdr.error_no :
@@ -78,7 +78,7 @@ static ssize_t take_reply(struct call *call, struct channel_msg *msg)
 		size_t left = msg->body_len - done;
 		size_t n = left < call->in[i].len ? left : call->in[i].len;
 
-		if (n)
+		if (n && call->in[i].base)
 			memcpy(call->in[i].base, msg->body + done, n);
 		done += n;
 	}

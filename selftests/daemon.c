@@ -320,7 +320,6 @@ TEST_F(place, devices_are_spread_over_the_worker_threads)
 	char device[8][160];
 	const char *args[32] = { "--workers", "3" };
 	struct program program;
-	unsigned int threads;
 
 	for (unsigned int i = 0; i < 8; i++) {
 		snprintf(device[i], sizeof(device[i]), "testdev,id=%u,socket=%s%u", i, self->path,
