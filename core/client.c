@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "client.h"
+#include "client_call.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -8,47 +8,12 @@
 #include <unistd.h>
 
 #include "caps.h"
-#include "channel.h"
 #include "cleanup.h"
 #include "log.h"
 #include "socket.h"
 
 #define DEFAULT_TIMEOUT_MS 5000
 #define NS_PER_MS 1000000ll
-
-/* So many entries a server may list for one region; more is nonsense. */
-#define MAX_IO_FDS 4096
-
-/* A part of a body: what is fixed, and the data behind it. */
-struct part {
-	void *base;
-	size_t len;
-};
-
-/* A command and what came back. */
-struct call {
-	enum wire_cmd cmd;
-	struct part out[2];
-	const int *fds;
-	unsigned int nr_fds;
-	struct part in[2];
-
-	uint16_t id;
-	bool answered;
-	ssize_t result; /* length of the reply's body, or -errno */
-	int reply_fds[RING_MAX_FDS];
-	unsigned int nr_reply_fds;
-};
-
-struct client {
-	struct channel channel;
-	struct ring *ring;
-	int64_t timeout_ns;
-	struct client_limits limits;
-	uint16_t next_id;
-	struct call *call; /* the one that waits for its answer */
-	bool gone;
-};
 
 /* ---- what comes in ---- */
 
@@ -117,7 +82,7 @@ static const struct channel_ops channel_ops = { .message = on_message, .gone = o
 
 /* ---- calls ---- */
 
-static int64_t now_ns(void)
+int64_t client_now_ns(void)
 {
 	struct timespec ts;
 
@@ -125,7 +90,7 @@ static int64_t now_ns(void)
 	return ts.tv_sec * 1000000000ll + ts.tv_nsec;
 }
 
-static int send_call(struct client *client, struct call *call, uint32_t flags)
+int client_send(struct client *client, struct call *call, uint32_t flags)
 {
 	struct wire_header hdr = { .cmd = (uint16_t)call->cmd, .flags = flags };
 	size_t len = call->out[0].len + call->out[1].len;
@@ -149,7 +114,7 @@ static int send_call(struct client *client, struct call *call, uint32_t flags)
 /* Turns the ring until `*done`, the end of the connection or the deadline. */
 static int turn_until(struct client *client, const bool *done)
 {
-	int64_t deadline = now_ns() + client->timeout_ns;
+	int64_t deadline = client_now_ns() + client->timeout_ns;
 	int64_t left = client->timeout_ns;
 
 	while (!*done && !client->gone) {
@@ -160,15 +125,14 @@ static int turn_until(struct client *client, const bool *done)
 		if (ret && ret != -EINTR)
 			return ret;
 		if (!*done)
-			left = deadline - now_ns();
+			left = deadline - client_now_ns();
 	}
 	return *done ? 0 : -ECONNRESET;
 }
 
-/* Sends `call` and awaits its answer: the length of the reply's body, or -errno. */
-static ssize_t run(struct client *client, struct call *call)
+ssize_t client_run(struct client *client, struct call *call)
 {
-	int ret = send_call(client, call, WIRE_TYPE_COMMAND);
+	int ret = client_send(client, call, WIRE_TYPE_COMMAND);
 
 	if (ret)
 		return ret;
@@ -178,18 +142,17 @@ static ssize_t run(struct client *client, struct call *call)
 	return ret ? ret : call->result;
 }
 
-static void close_fds(const struct call *call)
+void client_close_fds(const struct call *call)
 {
 	for (unsigned int i = 0; i < call->nr_reply_fds; i++)
-		close(call->reply_fds[i]);
+		cleanup_close(&call->reply_fds[i]);
 }
 
-/* The same for a call whose answer holds at least `min` bytes and no fds. */
-static int run_plain(struct client *client, struct call *call, size_t min)
+int client_run_plain(struct client *client, struct call *call, size_t min)
 {
-	ssize_t len = run(client, call);
+	ssize_t len = client_run(client, call);
 
-	close_fds(call);
+	client_close_fds(call);
 	if (len < 0)
 		return (int)len;
 	return (size_t)len < min ? -EPROTO : 0;
@@ -205,292 +168,10 @@ ssize_t client_call(struct client *client, enum wire_cmd cmd, const void *body, 
 		.nr_fds = nr_fds,
 		.in = { { reply, reply_max } },
 	};
-	ssize_t len = run(client, &call);
+	ssize_t len = client_run(client, &call);
 
-	close_fds(&call);
+	client_close_fds(&call);
 	return len;
-}
-
-/* A question and an answer of the same fixed size, as the GET commands have. */
-static int ask(struct client *client, enum wire_cmd cmd, void *body, size_t len)
-{
-	struct call call = { .cmd = cmd, .out = { { body, len } }, .in = { { body, len } } };
-
-	return run_plain(client, &call, len);
-}
-
-int client_device_info(struct client *client, struct wire_device_info *info)
-{
-	*info = (struct wire_device_info){ .argsz = sizeof(*info) };
-	return ask(client, WIRE_DEVICE_GET_INFO, info, sizeof(*info));
-}
-
-int client_irq_info(struct client *client, uint32_t index, struct wire_irq_info *info)
-{
-	int ret;
-
-	*info = (struct wire_irq_info){ .argsz = sizeof(*info), .index = index };
-	ret = ask(client, WIRE_DEVICE_GET_IRQ_INFO, info, sizeof(*info));
-	return !ret && info->index != index ? -EPROTO : ret;
-}
-
-int client_region_info(struct client *client, uint32_t index, struct wire_region_info *info,
-		       int *fd)
-{
-	struct call call = {
-		.cmd = WIRE_DEVICE_GET_REGION_INFO,
-		.out = { { info, sizeof(*info) } },
-		.in = { { info, sizeof(*info) } },
-	};
-	ssize_t len;
-
-	*info = (struct wire_region_info){ .argsz = sizeof(*info), .index = index };
-	len = run(client, &call);
-	if (fd)
-		*fd = -1;
-	if (len >= (ssize_t)sizeof(*info) && info->index == index) {
-		if (fd && call.nr_reply_fds)
-			*fd = take_fd(&call.reply_fds[0]);
-		len = 0;
-	} else if (len >= 0) {
-		len = -EPROTO;
-	}
-	for (unsigned int i = 0; i < call.nr_reply_fds; i++)
-		cleanup_close(&call.reply_fds[i]);
-	return (int)len;
-}
-
-int client_region_read(struct client *client, uint32_t region, uint64_t offset, void *data,
-		       uint32_t count)
-{
-	struct wire_region_access access = { .offset = offset, .region = region, .count = count };
-	struct call call = {
-		.cmd = WIRE_REGION_READ,
-		.out = { { &access, sizeof(access) } },
-		.in = { { &access, sizeof(access) }, { data, count } },
-	};
-
-	return run_plain(client, &call, sizeof(access) + count);
-}
-
-int client_region_write(struct client *client, uint32_t region, uint64_t offset, const void *data,
-			uint32_t count)
-{
-	struct wire_region_access access = { .offset = offset, .region = region, .count = count };
-	struct call call = {
-		.cmd = WIRE_REGION_WRITE,
-		.out = { { &access, sizeof(access) }, { (void *)data, count } },
-		.in = { { &access, sizeof(access) } },
-	};
-
-	return run_plain(client, &call, sizeof(access));
-}
-
-int client_region_post(struct client *client, uint32_t region, uint64_t offset, const void *data,
-		       uint32_t count)
-{
-	struct wire_region_access access = { .offset = offset, .region = region, .count = count };
-	struct call call = {
-		.cmd = WIRE_REGION_WRITE,
-		.out = { { &access, sizeof(access) }, { (void *)data, count } },
-	};
-	int ret = send_call(client, &call, WIRE_TYPE_COMMAND | WIRE_NO_REPLY);
-	int64_t deadline = now_ns() + client->timeout_ns;
-
-	/* The socket takes it at once unless the server is behind. */
-	while (!ret && !client->gone && channel_unsent(&client->channel)) {
-		int64_t left = deadline - now_ns();
-
-		if (left <= 0)
-			return -ETIMEDOUT;
-		ret = ring_turn(client->ring, channel_is_stuck(&client->channel) ? left : 0);
-		if (ret == -EINTR)
-			ret = 0;
-	}
-	return client->gone ? -ECONNRESET : ret;
-}
-
-int client_dma_map(struct client *client, int fd, uint64_t offset, uint64_t address, uint64_t size,
-		   uint32_t flags)
-{
-	struct wire_dma_map map = {
-		.argsz = sizeof(map),
-		.flags = flags,
-		.offset = offset,
-		.address = address,
-		.size = size,
-	};
-	struct call call = {
-		.cmd = WIRE_DMA_MAP,
-		.out = { { &map, sizeof(map) } },
-		.fds = &fd,
-		.nr_fds = fd >= 0,
-	};
-
-	return run_plain(client, &call, 0);
-}
-
-int client_dma_unmap(struct client *client, uint64_t address, uint64_t size)
-{
-	struct wire_dma_unmap unmap = { .argsz = sizeof(unmap), .address = address, .size = size };
-	struct call call = { .cmd = WIRE_DMA_UNMAP, .out = { { &unmap, sizeof(unmap) } } };
-
-	return run_plain(client, &call, 0);
-}
-
-int client_set_irqs(struct client *client, uint32_t flags, uint32_t index, uint32_t start,
-		    uint32_t count, const void *data)
-{
-	bool by_eventfd = flags & WIRE_IRQ_DATA_EVENTFD;
-	size_t bools = flags & WIRE_IRQ_DATA_BOOL ? count : 0;
-	struct wire_irq_set set = {
-		.argsz = (uint32_t)(sizeof(set) + bools),
-		.flags = flags,
-		.index = index,
-		.start = start,
-		.count = count,
-	};
-	struct call call = {
-		.cmd = WIRE_DEVICE_SET_IRQS,
-		.out = { { &set, sizeof(set) }, { (void *)data, bools } },
-		.fds = by_eventfd ? data : NULL,
-		.nr_fds = by_eventfd && data ? count : 0,
-	};
-
-	if (call.nr_fds > RING_MAX_FDS || call.nr_fds > client->limits.max_msg_fds)
-		return -E2BIG;
-	return run_plain(client, &call, 0);
-}
-
-int client_reset(struct client *client)
-{
-	struct call call = { .cmd = WIRE_DEVICE_RESET };
-
-	return run_plain(client, &call, 0);
-}
-
-/* ---- io fds ---- */
-
-void client_io_fds_free(struct client_io_fds *set)
-{
-	for (uint32_t i = 0; i < set->nr_fds; i++)
-		cleanup_close(&set->fds[i]);
-	free(set->fds);
-	free(set->entries);
-	*set = (struct client_io_fds){ 0 };
-}
-
-static void decode(const uint8_t *at, size_t stride, struct client_io_fd *entry)
-{
-	struct wire_io_fd_spec spec;
-	struct wire_io_fd_deployed deployed;
-
-	if (stride >= sizeof(deployed)) {
-		memcpy(&deployed, at, sizeof(deployed));
-		*entry = (struct client_io_fd){
-			.offset = deployed.offset,
-			.size = deployed.size,
-			.type = deployed.type,
-			.flags = deployed.flags,
-			.datamatch = deployed.datamatch,
-			.user_data = deployed.shadow_offset,
-			.fd_index = deployed.fd_index,
-		};
-		return;
-	}
-	memcpy(&spec, at, sizeof(spec));
-	*entry = (struct client_io_fd){
-		.offset = spec.offset,
-		.size = spec.size,
-		.type = spec.type,
-		.flags = spec.flags,
-		.datamatch = spec.datamatch,
-		.user_data = spec.datamatch,
-		.fd_index = spec.fd_index,
-	};
-}
-
-/* Turns a whole reply into a set; takes the call's fds when it succeeds. */
-static int decode_all(const uint8_t *body, size_t len, struct call *call, struct client_io_fds *set)
-{
-	struct wire_region_io_fds fixed;
-	size_t stride;
-
-	memcpy(&fixed, body, sizeof(fixed));
-	if (!fixed.count)
-		return 0;
-	if (fixed.count > MAX_IO_FDS || fixed.argsz > len || fixed.argsz < sizeof(fixed))
-		return -EPROTO;
-	stride = (fixed.argsz - sizeof(fixed)) / fixed.count;
-	if (stride < sizeof(struct wire_io_fd_spec))
-		return -EPROTO;
-	set->entries = calloc(fixed.count, sizeof(*set->entries));
-	set->fds = calloc(call->nr_reply_fds ? call->nr_reply_fds : 1, sizeof(*set->fds));
-	if (!set->entries || !set->fds)
-		return -ENOMEM;
-	for (unsigned int i = 0; i < call->nr_reply_fds; i++)
-		set->fds[i] = take_fd(&call->reply_fds[i]);
-	set->nr_fds = call->nr_reply_fds;
-	set->nr_entries = fixed.count;
-	for (uint32_t i = 0; i < fixed.count; i++) {
-		struct client_io_fd *entry = &set->entries[i];
-
-		decode(body + sizeof(fixed) + i * stride, stride, entry);
-		entry->fd = entry->fd_index < set->nr_fds ? set->fds[entry->fd_index] : -1;
-	}
-	return 0;
-}
-
-/* Asks with room for `argsz` bytes; *needed is what the server would fill. */
-static int ask_io_fds(struct client *client, uint32_t index, uint32_t argsz, uint32_t *needed,
-		      struct client_io_fds *set)
-{
-	CLEANUP_FREE uint8_t *body = calloc(1, argsz);
-	struct wire_region_io_fds question = { .argsz = argsz, .index = index };
-	struct call call = {
-		.cmd = WIRE_DEVICE_GET_REGION_IO_FDS,
-		.out = { { &question, sizeof(question) } },
-		.in = { { body, argsz } },
-	};
-	ssize_t len;
-	int ret = 0;
-
-	if (!body)
-		return -ENOMEM;
-	len = run(client, &call);
-	if (len >= 0 && len < (ssize_t)sizeof(question))
-		ret = -EPROTO;
-	else if (len < 0)
-		ret = (int)len;
-	else
-		memcpy(needed, body, sizeof(*needed));
-	if (!ret && *needed <= argsz)
-		ret = decode_all(body, (size_t)len < argsz ? (size_t)len : argsz, &call, set);
-	for (unsigned int i = 0; i < call.nr_reply_fds; i++)
-		cleanup_close(&call.reply_fds[i]);
-	return ret;
-}
-
-int client_region_io_fds(struct client *client, uint32_t index, struct client_io_fds *set)
-{
-	uint32_t argsz =
-		sizeof(struct wire_region_io_fds) + 16 * sizeof(struct wire_io_fd_deployed);
-	uint32_t needed;
-	int ret;
-
-	*set = (struct client_io_fds){ 0 };
-	ret = ask_io_fds(client, index, argsz, &needed, set);
-	if (!ret && needed > argsz) {
-		if (needed > sizeof(struct wire_region_io_fds) + MAX_IO_FDS * 64)
-			return -EPROTO;
-		argsz = needed;
-		ret = ask_io_fds(client, index, argsz, &needed, set);
-		if (!ret && needed > argsz)
-			ret = -EPROTO;
-	}
-	if (ret)
-		client_io_fds_free(set);
-	return ret;
 }
 
 /* ---- life ---- */
