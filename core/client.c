@@ -7,7 +7,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "caps.h"
 #include "cleanup.h"
 #include "log.h"
 #include "socket.h"
@@ -15,19 +14,58 @@
 #define DEFAULT_TIMEOUT_MS 5000
 #define NS_PER_MS 1000000ll
 
+/* A server that does nothing but nonsense gets this many lines in the log. */
+#define MAX_COMPLAINTS 32
+
+int64_t client_now_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000000000ll + ts.tv_nsec;
+}
+
+/* ---- calls that wait for their answer ---- */
+
+static struct call **bucket(struct client *client, uint16_t id)
+{
+	return &client->calls[id % CALL_BUCKETS];
+}
+
+static struct call **find(struct client *client, uint16_t id)
+{
+	struct call **at = bucket(client, id);
+
+	while (*at && (*at)->id != id)
+		at = &(*at)->next;
+	return at;
+}
+
+static void add(struct client *client, struct call *call)
+{
+	struct call **at;
+
+	do {
+		call->id = client->next_id++;
+		at = find(client, call->id);
+	} while (*at);
+	*at = call;
+	client->in_flight++;
+}
+
+static void unlink_at(struct client *client, struct call **at)
+{
+	*at = (*at)->next;
+	client->in_flight--;
+}
+
 /* ---- what comes in ---- */
 
-static void refuse_command(struct client *client, const struct wire_header *hdr)
+void client_complain(struct client *client, const char *what, const struct wire_header *hdr)
 {
-	struct wire_header reply = {
-		.msg_id = hdr->msg_id,
-		.cmd = hdr->cmd,
-		.flags = WIRE_TYPE_REPLY | WIRE_ERROR,
-		.error_no = EOPNOTSUPP,
-	};
-
-	if (!(hdr->flags & WIRE_NO_REPLY) && channel_begin(&client->channel, 0))
-		channel_commit(&client->channel, &reply, 0, NULL, 0);
+	if (client->complaints++ < MAX_COMPLAINTS)
+		log_warn("the server %s: %s (%u), msg_id %u", what, wire_cmd_name(hdr->cmd),
+			 hdr->cmd, hdr->msg_id);
 }
 
 static ssize_t take_reply(struct call *call, struct channel_msg *msg)
@@ -43,52 +81,84 @@ static ssize_t take_reply(struct call *call, struct channel_msg *msg)
 		size_t left = msg->body_len - done;
 		size_t n = left < call->in[i].len ? left : call->in[i].len;
 
-		if (n)
+		if (n && call->in[i].base)
 			memcpy(call->in[i].base, msg->body + done, n);
 		done += n;
 	}
-	while (call->nr_reply_fds < msg->nr_fds) {
+	while (!call->done && call->nr_reply_fds < msg->nr_fds) {
 		call->reply_fds[call->nr_reply_fds] = channel_take_fd(msg, call->nr_reply_fds);
 		call->nr_reply_fds++;
 	}
 	return (ssize_t)msg->body_len;
 }
 
-static void on_message(struct channel *channel, struct channel_msg *msg)
+/* Tells and frees a call that nobody waited for. */
+static void finish(struct client *client, struct call *call, ssize_t result, const void *body)
 {
-	struct client *client = (struct client *)channel;
-	struct call *call = client->call;
-
-	if ((msg->hdr.flags & WIRE_TYPE_MASK) == WIRE_TYPE_COMMAND) {
-		refuse_command(client, &msg->hdr);
-	} else if (!call || call->answered || call->id != msg->hdr.msg_id) {
-		log_warn("the server answered what was not asked: %s, msg_id %u",
-			 wire_cmd_name(msg->hdr.cmd), msg->hdr.msg_id);
-	} else {
-		call->result = take_reply(call, msg);
-		call->answered = true;
-	}
+	if (result >= 0 && (size_t)result < call->min)
+		result = -EPROTO;
+	else if (result >= 0 && call->plain)
+		result = 0;
+	client->in_callback = true;
+	call->done(call->opaque, result, body);
+	client->in_callback = false;
+	free(call);
 }
 
-static void on_gone(struct channel *channel, const char *why)
+static void take_message(struct client *client, struct channel *channel, struct channel_msg *msg)
 {
-	struct client *client = (struct client *)channel;
+	struct call **at = find(client, msg->hdr.msg_id);
+	struct call *call = *at;
 
+	if ((msg->hdr.flags & WIRE_TYPE_MASK) == WIRE_TYPE_COMMAND) {
+		client_serve(client, channel, msg);
+		return;
+	}
+	if (channel == &client->twin || !call) {
+		client_complain(client, "answered what was not asked", &msg->hdr);
+		return;
+	}
+	unlink_at(client, at);
+	call->result = take_reply(call, msg);
+	call->answered = true;
+	if (call->done)
+		finish(client, call, call->result, msg->body);
+}
+
+static void on_message(struct channel *channel, struct channel_msg *msg)
+{
+	take_message((struct client *)channel, channel, msg);
+}
+
+void client_lost(struct client *client, const char *why)
+{
 	client->gone = true;
 	log_warn("the server is gone%s%s", why ? ": " : "", why ? why : "");
 }
 
+static void on_gone(struct channel *channel, const char *why)
+{
+	client_lost((struct client *)channel, why);
+}
+
 static const struct channel_ops channel_ops = { .message = on_message, .gone = on_gone };
 
-/* ---- calls ---- */
-
-int64_t client_now_ns(void)
+static void on_twin_message(struct channel *channel, struct channel_msg *msg)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec * 1000000000ll + ts.tv_nsec;
+	take_message((struct client *)((char *)channel - offsetof(struct client, twin)), channel,
+		     msg);
 }
+
+/* The server can't reach memory any more that has no file; all else goes on. */
+static void on_twin_gone(struct channel *channel, const char *why)
+{
+	(void)channel;
+	log_info("the server closed the twin socket%s%s", why ? ": " : "", why ? why : "");
+}
+
+static const struct channel_ops twin_ops = { .message = on_twin_message, .gone = on_twin_gone };
+
+/* ---- calls ---- */
 
 int client_send(struct client *client, struct call *call, uint32_t flags)
 {
@@ -98,15 +168,23 @@ int client_send(struct client *client, struct call *call, uint32_t flags)
 
 	if (client->gone)
 		return -ECONNRESET;
+	if (client->in_callback && !call->done)
+		return -EDEADLK;
+	if (client->in_flight >= MAX_IN_FLIGHT)
+		return -EBUSY;
 	body = channel_begin(&client->channel, len);
 	if (!body)
 		return -ENOMEM;
-	call->id = hdr.msg_id = client->next_id++;
 	for (unsigned int i = 0; i < 2; i++) {
 		if (call->out[i].len)
 			memcpy(body, call->out[i].base, call->out[i].len);
 		body += call->out[i].len;
 	}
+	if (flags & WIRE_NO_REPLY)
+		call->id = client->next_id++;
+	else
+		add(client, call);
+	hdr.msg_id = call->id;
 	channel_commit(&client->channel, &hdr, len, call->fds, call->nr_fds);
 	return 0;
 }
@@ -121,7 +199,7 @@ static int turn_until(struct client *client, const bool *done)
 		int ret = left > 0 ? ring_turn(client->ring, left) : -ETIMEDOUT;
 
 		if (ret == -ETIMEDOUT)
-			on_gone(&client->channel, "no answer within the deadline");
+			client_lost(client, "no answer within the deadline");
 		if (ret && ret != -EINTR)
 			return ret;
 		if (!*done)
@@ -136,9 +214,10 @@ ssize_t client_run(struct client *client, struct call *call)
 
 	if (ret)
 		return ret;
-	client->call = call;
 	ret = turn_until(client, &call->answered);
-	client->call = NULL;
+	if (!call->answered)
+		unlink_at(client, find(client, call->id));
+	client_settle(client);
 	return ret ? ret : call->result;
 }
 
@@ -174,46 +253,38 @@ ssize_t client_call(struct client *client, enum wire_cmd cmd, const void *body, 
 	return len;
 }
 
+void client_settle(struct client *client)
+{
+	int64_t now = client_now_ns();
+
+	if (!client->gone || client->in_callback)
+		return;
+	for (unsigned int i = 0; i < CALL_BUCKETS; i++)
+		while (client->calls[i]) {
+			struct call *call = client->calls[i];
+
+			unlink_at(client, &client->calls[i]);
+			finish(client, call, call->deadline_ns <= now ? -ETIMEDOUT : -ECONNRESET,
+			       NULL);
+		}
+}
+
 /* ---- life ---- */
 
-static int negotiate(struct client *client)
+int client_begin(struct client *client, int fd)
 {
-	/* A server's answer may bring as many fds as the ring can take. */
-	struct caps ours = caps_ours;
-	struct {
-		struct wire_version version;
-		char json[512];
-	} out = { .version = { WIRE_MAJOR, WIRE_MINOR } }, in = { 0 };
-	struct caps theirs;
-	const char *why;
-	ssize_t len;
-	int json;
+	int twin = -1;
+	int ret;
 
-	ours.max_msg_fds = RING_MAX_FDS;
-	json = caps_format(&ours, out.json, sizeof(out.json));
-	if (json < 0)
-		return json;
-	len = client_call(client, WIRE_VERSION, &out, sizeof(out.version) + (size_t)json, NULL, 0,
-			  &in, sizeof(in));
-	if (len < 0)
-		return (int)len;
-	if (len < (ssize_t)sizeof(in.version) || len > (ssize_t)sizeof(in) ||
-	    in.version.major != WIRE_MAJOR || in.version.minor > WIRE_MINOR) {
-		log_error("the server speaks version %u.%u, not %u.%u", in.version.major,
-			  in.version.minor, WIRE_MAJOR, WIRE_MINOR);
-		return -EPROTO;
-	}
-	if (caps_parse(in.json, (size_t)len - sizeof(in.version), &theirs, &why)) {
-		log_error("the server's capabilities: %s is not acceptable", why);
-		return -EPROTO;
-	}
-	client->limits = (struct client_limits){
-		.minor = in.version.minor,
-		.max_msg_fds = theirs.max_msg_fds,
-		.max_data_xfer = theirs.max_data_xfer_size,
-		.max_dma_maps = theirs.max_dma_maps,
-	};
-	return 0;
+	client->gone = false;
+	client->complaints = 0;
+	channel_open(&client->channel, client->ring, fd, &channel_ops);
+	ret = client_negotiate(client, &twin);
+	if (ret)
+		client->gone = true;
+	else if (twin >= 0)
+		channel_open(&client->twin, client->ring, twin, &twin_ops);
+	return ret;
 }
 
 int client_open(int fd, const struct client_options *options, struct client **out)
@@ -229,8 +300,9 @@ int client_open(int fd, const struct client_options *options, struct client **ou
 		return ret;
 	}
 	client->timeout_ns = timeout_ms * NS_PER_MS;
-	channel_open(&client->channel, client->ring, fd, &channel_ops);
-	ret = negotiate(client);
+	client->flags = options->flags;
+	client->twin.fd = -1;
+	ret = client_begin(client, fd);
 	if (ret)
 		client_close(client);
 	else
@@ -241,8 +313,15 @@ int client_open(int fd, const struct client_options *options, struct client **ou
 int client_connect(const char *path, const struct client_options *options, struct client **out)
 {
 	int fd = socket_connect(path);
+	int ret = fd < 0 ? fd : client_open(fd, options, out);
 
-	return fd < 0 ? fd : client_open(fd, options, out);
+	if (ret || !(options->flags & CLIENT_RECONNECTS))
+		return ret;
+	(*out)->path = strdup(path);
+	if ((*out)->path)
+		return 0;
+	client_close(*out);
+	return -ENOMEM;
 }
 
 void client_close(struct client *client)
@@ -250,7 +329,13 @@ void client_close(struct client *client)
 	if (!client)
 		return;
 	channel_free(&client->channel);
+	channel_free(&client->twin);
+	client->gone = true;
+	client_settle(client);
 	ring_close(client->ring);
+	client_free_windows(client);
+	client_free_irqs(client);
+	free(client->path);
 	free(client);
 }
 
@@ -262,4 +347,23 @@ void client_set_wait(struct client *client, struct ring_wait wait)
 const struct client_limits *client_limits(const struct client *client)
 {
 	return &client->limits;
+}
+
+unsigned int client_max_fds(const struct client *client)
+{
+	uint32_t theirs = client->limits.max_msg_fds;
+
+	return theirs < RING_MAX_FDS ? theirs : RING_MAX_FDS;
+}
+
+uint32_t client_max_data(const struct client *client)
+{
+	uint64_t theirs = client->limits.max_data_xfer;
+
+	return theirs < WIRE_DEFAULT_MAX_DATA_XFER ? (uint32_t)theirs : WIRE_DEFAULT_MAX_DATA_XFER;
+}
+
+void client_set_log(client_log_fn *fn, void *opaque)
+{
+	log_set_sink(fn, opaque);
 }

@@ -6,7 +6,7 @@
 #include "channel.h"
 #include "client.h"
 
-/* A part of a body: what is fixed, and the data behind it. */
+/* A part of a body: what is fixed, and the data behind it. Without a base it is passed over. */
 struct part {
 	void *base;
 	size_t len;
@@ -21,23 +21,56 @@ struct call {
 	struct part in[2];
 
 	uint16_t id;
+	struct call *next; /* that waits too, in the same bucket */
 	bool answered;
 	ssize_t result; /* length of the reply's body, or -errno */
 	int reply_fds[RING_MAX_FDS];
 	unsigned int nr_reply_fds;
+
+	/* When nobody waits for it: it is told to `done`, and freed. */
+	client_done_fn *done;
+	void *opaque;
+	bool plain; /* the result is 0, and not the length */
+	size_t min; /* length of the reply's body, at least */
+	int64_t deadline_ns;
 };
+
+/* Calls that wait for an answer are found by the low bits of their id. */
+#define CALL_BUCKETS 256u
+
+/* At this many calls without an answer, further ones are refused. */
+#define MAX_IN_FLIGHT 16384u
 
 struct client {
 	struct channel channel;
+	struct channel twin; /* brings the server's commands, if there is one */
 	struct ring *ring;
+	struct ring_op timer; /* of the calls that nobody waits for */
 	int64_t timeout_ns;
+	unsigned int flags; /* CLIENT_* */
+	char *path;	    /* of the server, to reconnect; NULL: not known */
 	struct client_limits limits;
+
 	uint16_t next_id;
-	struct call *call; /* the one that waits for its answer */
+	struct call *calls[CALL_BUCKETS];
+	unsigned int in_flight;
+	bool in_callback;
 	bool gone;
+	unsigned int complaints;
+
+	struct client_window *windows;
+	size_t nr_windows;
+	client_dma_fn *dma;
+	void *dma_opaque;
+	struct irq_record *irqs; /* what was set, to be repeated */
 };
 
-/* Sends a command; 0, -ECONNRESET or -ENOMEM. */
+/*
+ * Sends a command. Unless `flags` say NO_REPLY, `call` has to live until it is answered.
+ *   -ECONNRESET  the server is gone
+ *   -EDEADLK     in a callback, where nothing can be waited for
+ *   -EBUSY       too many calls are in flight
+ */
 int client_send(struct client *client, struct call *call, uint32_t flags);
 
 /* Sends `call` and awaits its answer: the length of the reply's body, or -errno. */
@@ -48,6 +81,41 @@ int client_run_plain(struct client *client, struct call *call, size_t min);
 
 /* Closes those fds of the answer that nobody took. */
 void client_close_fds(const struct call *call);
+
+/* Starts a call that nobody waits for: a copy of `call`, which has all but its answer. */
+int client_start(struct client *client, const struct call *call);
+
+/* Every call that nobody waits for ends: the server is gone. Nothing while it is not. */
+void client_settle(struct client *client);
+
+/* Starts to talk to a server at `fd`, which is taken: VERSION. */
+int client_begin(struct client *client, int fd);
+
+/* The server is gone, or can't be trusted any more. */
+void client_lost(struct client *client, const char *why);
+
+/* One line about a server that does what it should not, unless there were too many. */
+void client_complain(struct client *client, const char *what, const struct wire_header *hdr);
+
+/* Negotiates; may leave a twin socket at *twin, the caller's. (client_version.c) */
+int client_negotiate(struct client *client, int *twin);
+
+/* Answers a command of the server, on the channel that it came by. (client_dma.c) */
+void client_serve(struct client *client, struct channel *channel, const struct channel_msg *msg);
+
+/* Repeats the DMA windows, and the interrupts, to a server that has been restarted. */
+int client_repeat_windows(struct client *client);
+int client_repeat_irqs(struct client *client);
+
+/* Frees what is remembered of them. */
+void client_free_windows(struct client *client);
+void client_free_irqs(struct client *client);
+
+/* The most fds that may go in one message to this server. */
+unsigned int client_max_fds(const struct client *client);
+
+/* The most bytes that one access may carry. */
+uint32_t client_max_data(const struct client *client);
 
 int64_t client_now_ns(void);
 

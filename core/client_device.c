@@ -3,6 +3,7 @@
 #include "client_call.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "cleanup.h"
 
@@ -54,8 +55,29 @@ int client_region_info(struct client *client, uint32_t index, struct wire_region
 	return (int)len;
 }
 
-int client_region_read(struct client *client, uint32_t region, uint64_t offset, void *data,
-		       uint32_t count)
+/* Moves `count` bytes by as many messages as it takes; `data` are the next ones. */
+typedef int piece_fn(struct client *client, uint32_t region, uint64_t offset, uint8_t *data,
+		     uint32_t count);
+
+static int in_pieces(struct client *client, piece_fn *piece, uint32_t region, uint64_t offset,
+		     uint8_t *data, uint32_t count)
+{
+	uint32_t most = client_max_data(client);
+	int ret;
+
+	do {
+		uint32_t n = count < most ? count : most;
+
+		ret = piece(client, region, offset, data, n);
+		offset += n;
+		data += n;
+		count -= n;
+	} while (count && !ret);
+	return ret;
+}
+
+static int read_piece(struct client *client, uint32_t region, uint64_t offset, uint8_t *data,
+		      uint32_t count)
 {
 	struct wire_region_access access = { .offset = offset, .region = region, .count = count };
 	struct call call = {
@@ -67,31 +89,37 @@ int client_region_read(struct client *client, uint32_t region, uint64_t offset, 
 	return client_run_plain(client, &call, sizeof(access) + count);
 }
 
-int client_region_write(struct client *client, uint32_t region, uint64_t offset, const void *data,
-			uint32_t count)
+int client_region_read(struct client *client, uint32_t region, uint64_t offset, void *data,
+		       uint32_t count)
+{
+	return in_pieces(client, read_piece, region, offset, data, count);
+}
+
+static int write_piece(struct client *client, uint32_t region, uint64_t offset, uint8_t *data,
+		       uint32_t count)
 {
 	struct wire_region_access access = { .offset = offset, .region = region, .count = count };
 	struct call call = {
 		.cmd = WIRE_REGION_WRITE,
-		.out = { { &access, sizeof(access) }, { (void *)data, count } },
+		.out = { { &access, sizeof(access) }, { data, count } },
 		.in = { { &access, sizeof(access) } },
 	};
 
 	return client_run_plain(client, &call, sizeof(access));
 }
 
-int client_region_post(struct client *client, uint32_t region, uint64_t offset, const void *data,
-		       uint32_t count)
+int client_region_write(struct client *client, uint32_t region, uint64_t offset, const void *data,
+			uint32_t count)
 {
-	struct wire_region_access access = { .offset = offset, .region = region, .count = count };
-	struct call call = {
-		.cmd = WIRE_REGION_WRITE,
-		.out = { { &access, sizeof(access) }, { (void *)data, count } },
-	};
-	int ret = client_send(client, &call, WIRE_TYPE_COMMAND | WIRE_NO_REPLY);
-	int64_t deadline = client_now_ns() + client->timeout_ns;
+	return in_pieces(client, write_piece, region, offset, (uint8_t *)data, count);
+}
 
-	/* The socket takes it at once unless the server is behind. */
+/* The socket takes it at once unless the server is behind. */
+static int drain(struct client *client)
+{
+	int64_t deadline = client_now_ns() + client->timeout_ns;
+	int ret = 0;
+
 	while (!ret && !client->gone && channel_unsent(&client->channel)) {
 		int64_t left = deadline - client_now_ns();
 
@@ -101,59 +129,84 @@ int client_region_post(struct client *client, uint32_t region, uint64_t offset, 
 		if (ret == -EINTR)
 			ret = 0;
 	}
+	client_settle(client);
 	return client->gone ? -ECONNRESET : ret;
 }
 
-int client_dma_map(struct client *client, int fd, uint64_t offset, uint64_t address, uint64_t size,
-		   uint32_t flags)
+static int post_piece(struct client *client, uint32_t region, uint64_t offset, uint8_t *data,
+		      uint32_t count)
 {
-	struct wire_dma_map map = {
-		.argsz = sizeof(map),
-		.flags = flags,
-		.offset = offset,
-		.address = address,
-		.size = size,
-	};
+	struct wire_region_access access = { .offset = offset, .region = region, .count = count };
 	struct call call = {
-		.cmd = WIRE_DMA_MAP,
-		.out = { { &map, sizeof(map) } },
-		.fds = &fd,
-		.nr_fds = fd >= 0,
+		.cmd = WIRE_REGION_WRITE,
+		.out = { { &access, sizeof(access) }, { data, count } },
 	};
+	int ret = client_send(client, &call, WIRE_TYPE_COMMAND | WIRE_NO_REPLY);
 
-	return client_run_plain(client, &call, 0);
+	return ret ? ret : drain(client);
 }
 
-int client_dma_unmap(struct client *client, uint64_t address, uint64_t size)
+int client_region_post(struct client *client, uint32_t region, uint64_t offset, const void *data,
+		       uint32_t count)
 {
-	struct wire_dma_unmap unmap = { .argsz = sizeof(unmap), .address = address, .size = size };
-	struct call call = { .cmd = WIRE_DMA_UNMAP, .out = { { &unmap, sizeof(unmap) } } };
-
-	return client_run_plain(client, &call, 0);
+	return in_pieces(client, post_piece, region, offset, (uint8_t *)data, count);
 }
 
-int client_set_irqs(struct client *client, uint32_t flags, uint32_t index, uint32_t start,
-		    uint32_t count, const void *data)
-{
-	bool by_eventfd = flags & WIRE_IRQ_DATA_EVENTFD;
-	size_t bools = flags & WIRE_IRQ_DATA_BOOL ? count : 0;
-	struct wire_irq_set set = {
-		.argsz = (uint32_t)(sizeof(set) + bools),
-		.flags = flags,
-		.index = index,
-		.start = start,
-		.count = count,
-	};
-	struct call call = {
-		.cmd = WIRE_DEVICE_SET_IRQS,
-		.out = { { &set, sizeof(set) }, { (void *)data, bools } },
-		.fds = by_eventfd ? data : NULL,
-		.nr_fds = by_eventfd && data ? count : 0,
-	};
+/* ---- several writes in one message ---- */
 
-	if (call.nr_fds > RING_MAX_FDS || call.nr_fds > client->limits.max_msg_fds)
-		return -E2BIG;
-	return client_run_plain(client, &call, 0);
+/* More at a time make no difference any more. */
+#define MAX_WRITES 1024u
+
+static int write_some(struct client *client, const struct client_write *writes, size_t nr,
+		      size_t *done)
+{
+	size_t len = nr * sizeof(struct wire_region_write_multi);
+	CLEANUP_FREE struct wire_region_write_multi *out = calloc(1, len);
+	uint64_t cnt = nr;
+	struct call call = {
+		.cmd = WIRE_REGION_WRITE_MULTI,
+		.out = { { &cnt, sizeof(cnt) }, { out, len } },
+		.in = { { &cnt, sizeof(cnt) } },
+	};
+	int ret;
+
+	if (!out)
+		return -ENOMEM;
+	for (size_t i = 0; i < nr; i++) {
+		if (writes[i].count > sizeof(writes[i].data))
+			return -EINVAL;
+		out[i] = (struct wire_region_write_multi){
+			.offset = writes[i].offset,
+			.region = writes[i].region,
+			.count = writes[i].count,
+			.data = writes[i].data,
+		};
+	}
+	ret = client_run_plain(client, &call, sizeof(cnt));
+	if (!ret && cnt > nr)
+		ret = -EPROTO;
+	if (!ret)
+		*done += cnt;
+	return !ret && cnt < nr ? -EIO : ret;
+}
+
+int client_region_write_multi(struct client *client, const struct client_write *writes, size_t nr,
+			      size_t *done)
+{
+	size_t most = client_max_data(client) / sizeof(struct wire_region_write_multi);
+	int ret = 0;
+
+	*done = 0;
+	if (!client->limits.write_multiple || !most)
+		return -EOPNOTSUPP;
+	if (most > MAX_WRITES)
+		most = MAX_WRITES;
+	while (*done < nr && !ret) {
+		size_t left = nr - *done;
+
+		ret = write_some(client, writes + *done, left < most ? left : most, done);
+	}
+	return ret;
 }
 
 int client_reset(struct client *client)

@@ -72,6 +72,7 @@ static int decode_all(const uint8_t *body, size_t len, struct call *call, struct
 		set->fds[i] = take_fd(&call->reply_fds[i]);
 	set->nr_fds = call->nr_reply_fds;
 	set->nr_entries = fixed.count;
+	set->entry_bytes = (uint32_t)stride;
 	for (uint32_t i = 0; i < fixed.count; i++) {
 		struct client_io_fd *entry = &set->entries[i];
 
