@@ -304,16 +304,22 @@ deps-lint: ## what lint needs
 	$(Q).ci/deps lint
 
 DEST = $(DESTDIR)$(PREFIX)
-SHARED = $(DESTDIR)$(LIBDIR)/libfastpath.so
+LIBDEST = $(DESTDIR)$(LIBDIR)
+
+# $(call install_library,NAME): NAME.a, NAME.so with its versions, and NAME.pc
+define install_library
+	install -D -m 644 -t $(LIBDEST) $B/lib$1.a
+	install -D $B/lib$1.so $(LIBDEST)/lib$1.so.$(VERSION)
+	ln -sf lib$1.so.$(VERSION) $(LIBDEST)/lib$1.so.$(SOVERSION)
+	ln -sf lib$1.so.$(SOVERSION) $(LIBDEST)/lib$1.so
+	install -D -m 644 -t $(LIBDEST)/pkgconfig $B/$1.pc
+endef
 
 install: all ## into PREFIX (/usr/local), below DESTDIR
 	install -D -t $(DEST)/bin $(PROGRAMS)
-	install -D -m 644 -t $(DEST)/include core/fastpath.h
-	install -D -m 644 -t $(DESTDIR)$(LIBDIR) $B/libfastpath.a
-	install -D $B/libfastpath.so $(SHARED).$(VERSION)
-	ln -sf libfastpath.so.$(VERSION) $(SHARED).$(SOVERSION)
-	ln -sf libfastpath.so.$(SOVERSION) $(SHARED)
-	install -D -m 644 -t $(DESTDIR)$(LIBDIR)/pkgconfig $B/fastpath.pc
+	install -D -m 644 -t $(DEST)/include core/fastpath.h core/fastpath-client.h
+	$(call install_library,fastpath)
+	$(call install_library,fastpath-client)
 	install -D -m 644 -t $(DEST)/share/vfio-user $B/fastpathd.json
 	$(foreach man,$(wildcard docs/*.[157]),install -D -m 644 -t \
 		$(DEST)/share/man/man$(subst .,,$(suffix $(man))) $(man) &&) true

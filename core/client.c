@@ -17,7 +17,7 @@
 /* A server that does nothing but nonsense gets this many lines in the log. */
 #define MAX_COMPLAINTS 32
 
-int64_t client_now_ns(void)
+int64_t fpc_now_ns(void)
 {
 	struct timespec ts;
 
@@ -27,12 +27,12 @@ int64_t client_now_ns(void)
 
 /* ---- calls that wait for their answer ---- */
 
-static struct call **bucket(struct client *client, uint16_t id)
+static struct call **bucket(struct fpc *client, uint16_t id)
 {
 	return &client->calls[id % CALL_BUCKETS];
 }
 
-static struct call **find(struct client *client, uint16_t id)
+static struct call **find(struct fpc *client, uint16_t id)
 {
 	struct call **at = bucket(client, id);
 
@@ -41,7 +41,7 @@ static struct call **find(struct client *client, uint16_t id)
 	return at;
 }
 
-static void add(struct client *client, struct call *call)
+static void add(struct fpc *client, struct call *call)
 {
 	struct call **at;
 
@@ -53,7 +53,7 @@ static void add(struct client *client, struct call *call)
 	client->in_flight++;
 }
 
-static void unlink_at(struct client *client, struct call **at)
+static void unlink_at(struct fpc *client, struct call **at)
 {
 	*at = (*at)->next;
 	client->in_flight--;
@@ -61,7 +61,7 @@ static void unlink_at(struct client *client, struct call **at)
 
 /* ---- what comes in ---- */
 
-void client_complain(struct client *client, const char *what, const struct wire_header *hdr)
+void fpc_complain(struct fpc *client, const char *what, const struct wire_header *hdr)
 {
 	if (client->complaints++ < MAX_COMPLAINTS)
 		log_warn("the server %s: %s (%u), msg_id %u", what, wire_cmd_name(hdr->cmd),
@@ -93,7 +93,7 @@ static ssize_t take_reply(struct call *call, struct channel_msg *msg)
 }
 
 /* Tells and frees a call that nobody waited for. */
-static void finish(struct client *client, struct call *call, ssize_t result, const void *body)
+static void finish(struct fpc *client, struct call *call, ssize_t result, const void *body)
 {
 	if (result >= 0 && (size_t)result < call->min)
 		result = -EPROTO;
@@ -105,17 +105,17 @@ static void finish(struct client *client, struct call *call, ssize_t result, con
 	free(call);
 }
 
-static void take_message(struct client *client, struct channel *channel, struct channel_msg *msg)
+static void take_message(struct fpc *client, struct channel *channel, struct channel_msg *msg)
 {
 	struct call **at = find(client, msg->hdr.msg_id);
 	struct call *call = *at;
 
 	if ((msg->hdr.flags & WIRE_TYPE_MASK) == WIRE_TYPE_COMMAND) {
-		client_serve(client, channel, msg);
+		fpc_serve(client, channel, msg);
 		return;
 	}
 	if (channel == &client->twin || !call) {
-		client_complain(client, "answered what was not asked", &msg->hdr);
+		fpc_complain(client, "answered what was not asked", &msg->hdr);
 		return;
 	}
 	unlink_at(client, at);
@@ -127,10 +127,10 @@ static void take_message(struct client *client, struct channel *channel, struct 
 
 static void on_message(struct channel *channel, struct channel_msg *msg)
 {
-	take_message((struct client *)channel, channel, msg);
+	take_message((struct fpc *)channel, channel, msg);
 }
 
-void client_lost(struct client *client, const char *why)
+void fpc_lost(struct fpc *client, const char *why)
 {
 	client->gone = true;
 	log_warn("the server is gone%s%s", why ? ": " : "", why ? why : "");
@@ -138,15 +138,14 @@ void client_lost(struct client *client, const char *why)
 
 static void on_gone(struct channel *channel, const char *why)
 {
-	client_lost((struct client *)channel, why);
+	fpc_lost((struct fpc *)channel, why);
 }
 
 static const struct channel_ops channel_ops = { .message = on_message, .gone = on_gone };
 
 static void on_twin_message(struct channel *channel, struct channel_msg *msg)
 {
-	take_message((struct client *)((char *)channel - offsetof(struct client, twin)), channel,
-		     msg);
+	take_message((struct fpc *)((char *)channel - offsetof(struct fpc, twin)), channel, msg);
 }
 
 /* The server can't reach memory any more that has no file; all else goes on. */
@@ -160,7 +159,7 @@ static const struct channel_ops twin_ops = { .message = on_twin_message, .gone =
 
 /* ---- calls ---- */
 
-int client_send(struct client *client, struct call *call, uint32_t flags)
+int fpc_send(struct fpc *client, struct call *call, uint32_t flags)
 {
 	struct wire_header hdr = { .cmd = (uint16_t)call->cmd, .flags = flags };
 	size_t len = call->out[0].len + call->out[1].len;
@@ -190,72 +189,72 @@ int client_send(struct client *client, struct call *call, uint32_t flags)
 }
 
 /* Turns the ring until `*done`, the end of the connection or the deadline. */
-static int turn_until(struct client *client, const bool *done)
+static int turn_until(struct fpc *client, const bool *done)
 {
-	int64_t deadline = client_now_ns() + client->timeout_ns;
+	int64_t deadline = fpc_now_ns() + client->timeout_ns;
 	int64_t left = client->timeout_ns;
 
 	while (!*done && !client->gone) {
 		int ret = left > 0 ? ring_turn(client->ring, left) : -ETIMEDOUT;
 
 		if (ret == -ETIMEDOUT)
-			client_lost(client, "no answer within the deadline");
+			fpc_lost(client, "no answer within the deadline");
 		if (ret && ret != -EINTR)
 			return ret;
 		if (!*done)
-			left = deadline - client_now_ns();
+			left = deadline - fpc_now_ns();
 	}
 	return *done ? 0 : -ECONNRESET;
 }
 
-ssize_t client_run(struct client *client, struct call *call)
+ssize_t fpc_run(struct fpc *client, struct call *call)
 {
-	int ret = client_send(client, call, WIRE_TYPE_COMMAND);
+	int ret = fpc_send(client, call, WIRE_TYPE_COMMAND);
 
 	if (ret)
 		return ret;
 	ret = turn_until(client, &call->answered);
 	if (!call->answered)
 		unlink_at(client, find(client, call->id));
-	client_settle(client);
+	fpc_settle(client);
 	return ret ? ret : call->result;
 }
 
-void client_close_fds(const struct call *call)
+void fpc_close_fds(const struct call *call)
 {
 	for (unsigned int i = 0; i < call->nr_reply_fds; i++)
 		cleanup_close(&call->reply_fds[i]);
 }
 
-int client_run_plain(struct client *client, struct call *call, size_t min)
+int fpc_run_plain(struct fpc *client, struct call *call, size_t min)
 {
-	ssize_t len = client_run(client, call);
+	ssize_t len = fpc_run(client, call);
 
-	client_close_fds(call);
+	fpc_close_fds(call);
 	if (len < 0)
 		return (int)len;
 	return (size_t)len < min ? -EPROTO : 0;
 }
 
-ssize_t client_call(struct client *client, enum wire_cmd cmd, const void *body, size_t body_len,
-		    const int *fds, unsigned int nr_fds, void *reply, size_t reply_max)
+ssize_t fpc_call(struct fpc *client, unsigned int cmd, const void *body, size_t body_len,
+		 const int *fds, unsigned int nr_fds, void *reply, size_t reply_max)
 {
 	struct call call = {
-		.cmd = cmd,
+		.cmd = (enum wire_cmd)cmd,
 		.out = { { (void *)body, body_len } },
 		.fds = fds,
 		.nr_fds = nr_fds,
 		.in = { { reply, reply_max } },
 	};
-	ssize_t len = client_run(client, &call);
+	ssize_t len = fpc_run(client, &call);
 
-	client_close_fds(&call);
+	fpc_close_fds(&call);
 	return len;
 }
 
-void client_settle(struct client *client)
+void fpc_settle(struct fpc *client)
 {
-	int64_t now = client_now_ns();
+	int64_t now = fpc_now_ns();
 
 	if (!client->gone || client->in_callback)
 		return;
@@ -271,7 +270,7 @@ void client_settle(struct client *client)
 
 /* ---- life ---- */
 
-int client_begin(struct client *client, int fd)
+int fpc_begin(struct fpc *client, int fd)
 {
 	int twin = -1;
 	int ret;
@@ -279,7 +278,7 @@ int client_begin(struct client *client, int fd)
 	client->gone = false;
 	client->complaints = 0;
 	channel_open(&client->channel, client->ring, fd, &channel_ops);
-	ret = client_negotiate(client, &twin);
+	ret = fpc_negotiate(client, &twin);
 	if (ret)
 		client->gone = true;
 	else if (twin >= 0)
@@ -287,10 +286,18 @@ int client_begin(struct client *client, int fd)
 	return ret;
 }
 
-int client_open(int fd, const struct client_options *options, struct client **out)
+static struct ring_wait ring_wait(struct fpc_wait wait)
 {
-	struct client *client = calloc(1, sizeof(*client));
-	struct ring_options ring_options = { .wait = options->wait };
+	return (struct ring_wait){
+		.mode = wait.mode == FPC_WAIT_SPIN ? RING_WAIT_SPIN : RING_WAIT_BLOCK,
+		.spin_us = wait.spin_us,
+	};
+}
+
+int fpc_open(int fd, const struct fpc_options *options, struct fpc **out)
+{
+	struct fpc *client = calloc(1, sizeof(*client));
+	struct ring_options ring_options = { .wait = ring_wait(options->wait) };
 	unsigned int timeout_ms = options->timeout_ms ? options->timeout_ms : DEFAULT_TIMEOUT_MS;
 	int ret = client ? ring_open(&ring_options, &client->ring) : -ENOMEM;
 
@@ -302,68 +309,68 @@ int client_open(int fd, const struct client_options *options, struct client **ou
 	client->timeout_ns = timeout_ms * NS_PER_MS;
 	client->flags = options->flags;
 	client->twin.fd = -1;
-	ret = client_begin(client, fd);
+	ret = fpc_begin(client, fd);
 	if (ret)
-		client_close(client);
+		fpc_close(client);
 	else
 		*out = client;
 	return ret;
 }
 
-int client_connect(const char *path, const struct client_options *options, struct client **out)
+int fpc_connect(const char *path, const struct fpc_options *options, struct fpc **out)
 {
 	int fd = socket_connect(path);
-	int ret = fd < 0 ? fd : client_open(fd, options, out);
+	int ret = fd < 0 ? fd : fpc_open(fd, options, out);
 
-	if (ret || !(options->flags & CLIENT_RECONNECTS))
+	if (ret || !(options->flags & FPC_RECONNECTS))
 		return ret;
 	(*out)->path = strdup(path);
 	if ((*out)->path)
 		return 0;
-	client_close(*out);
+	fpc_close(*out);
 	return -ENOMEM;
 }
 
-void client_close(struct client *client)
+void fpc_close(struct fpc *client)
 {
 	if (!client)
 		return;
 	channel_free(&client->channel);
 	channel_free(&client->twin);
 	client->gone = true;
-	client_settle(client);
+	fpc_settle(client);
 	ring_close(client->ring);
-	client_free_windows(client);
-	client_free_irqs(client);
+	fpc_free_windows(client);
+	fpc_free_irqs(client);
 	free(client->path);
 	free(client);
 }
 
-void client_set_wait(struct client *client, struct ring_wait wait)
+void fpc_set_wait(struct fpc *client, struct fpc_wait wait)
 {
-	ring_set_wait(client->ring, wait);
+	ring_set_wait(client->ring, ring_wait(wait));
 }
 
-const struct client_limits *client_limits(const struct client *client)
+const struct fpc_limits *fpc_limits(const struct fpc *client)
 {
 	return &client->limits;
 }
 
-unsigned int client_max_fds(const struct client *client)
+unsigned int fpc_max_fds(const struct fpc *client)
 {
 	uint32_t theirs = client->limits.max_msg_fds;
 
 	return theirs < RING_MAX_FDS ? theirs : RING_MAX_FDS;
 }
 
-uint32_t client_max_data(const struct client *client)
+uint32_t fpc_max_data(const struct fpc *client)
 {
 	uint64_t theirs = client->limits.max_data_xfer;
 
 	return theirs < WIRE_DEFAULT_MAX_DATA_XFER ? (uint32_t)theirs : WIRE_DEFAULT_MAX_DATA_XFER;
 }
 
-void client_set_log(client_log_fn *fn, void *opaque)
+void fpc_set_log(fpc_log_fn *fn, void *opaque)
 {
 	log_set_sink(fn, opaque);
 }

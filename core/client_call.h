@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* client_call: what the client's files share: the connection, and a command with its answer. */
+/* fpc_call: what the client's files share: the connection, and a command with its answer. */
 #ifndef FASTPATH_CLIENT_CALL_H
 #define FASTPATH_CLIENT_CALL_H
 
 #include "channel.h"
-#include "client.h"
+#include "fastpath-client.h"
+#include "wire.h"
 
 /* A part of a body: what is fixed, and the data behind it. Without a base it is passed over. */
 struct part {
@@ -28,7 +29,7 @@ struct call {
 	unsigned int nr_reply_fds;
 
 	/* When nobody waits for it: it is told to `done`, and freed. */
-	client_done_fn *done;
+	fpc_done_fn *done;
 	void *opaque;
 	bool plain; /* the result is 0, and not the length */
 	size_t min; /* length of the reply's body, at least */
@@ -41,15 +42,15 @@ struct call {
 /* At this many calls without an answer, further ones are refused. */
 #define MAX_IN_FLIGHT 16384u
 
-struct client {
+struct fpc {
 	struct channel channel;
 	struct channel twin; /* brings the server's commands, if there is one */
 	struct ring *ring;
 	struct ring_op timer; /* of the calls that nobody waits for */
 	int64_t timeout_ns;
-	unsigned int flags; /* CLIENT_* */
+	unsigned int flags; /* FPC_RECONNECTS and the like */
 	char *path;	    /* of the server, to reconnect; NULL: not known */
-	struct client_limits limits;
+	struct fpc_limits limits;
 
 	uint16_t next_id;
 	struct call *calls[CALL_BUCKETS];
@@ -58,9 +59,9 @@ struct client {
 	bool gone;
 	unsigned int complaints;
 
-	struct client_window *windows;
+	struct fpc_window *windows;
 	size_t nr_windows;
-	client_dma_fn *dma;
+	fpc_dma_fn *dma;
 	void *dma_opaque;
 	struct irq_record *irqs; /* what was set, to be repeated */
 };
@@ -71,52 +72,52 @@ struct client {
  *   -EDEADLK     in a callback, where nothing can be waited for
  *   -EBUSY       too many calls are in flight
  */
-int client_send(struct client *client, struct call *call, uint32_t flags);
+int fpc_send(struct fpc *client, struct call *call, uint32_t flags);
 
 /* Sends `call` and awaits its answer: the length of the reply's body, or -errno. */
-ssize_t client_run(struct client *client, struct call *call);
+ssize_t fpc_run(struct fpc *client, struct call *call);
 
 /* The same for a call whose answer holds at least `min` bytes and no fds: 0 or -errno. */
-int client_run_plain(struct client *client, struct call *call, size_t min);
+int fpc_run_plain(struct fpc *client, struct call *call, size_t min);
 
 /* Closes those fds of the answer that nobody took. */
-void client_close_fds(const struct call *call);
+void fpc_close_fds(const struct call *call);
 
 /* Starts a call that nobody waits for: a copy of `call`, which has all but its answer. */
-int client_start(struct client *client, const struct call *call);
+int fpc_start(struct fpc *client, const struct call *call);
 
 /* Every call that nobody waits for ends: the server is gone. Nothing while it is not. */
-void client_settle(struct client *client);
+void fpc_settle(struct fpc *client);
 
 /* Starts to talk to a server at `fd`, which is taken: VERSION. */
-int client_begin(struct client *client, int fd);
+int fpc_begin(struct fpc *client, int fd);
 
 /* The server is gone, or can't be trusted any more. */
-void client_lost(struct client *client, const char *why);
+void fpc_lost(struct fpc *client, const char *why);
 
 /* One line about a server that does what it should not, unless there were too many. */
-void client_complain(struct client *client, const char *what, const struct wire_header *hdr);
+void fpc_complain(struct fpc *client, const char *what, const struct wire_header *hdr);
 
-/* Negotiates; may leave a twin socket at *twin, the caller's. (client_version.c) */
-int client_negotiate(struct client *client, int *twin);
+/* Negotiates; may leave a twin socket at *twin, the caller's. (fpc_version.c) */
+int fpc_negotiate(struct fpc *client, int *twin);
 
-/* Answers a command of the server, on the channel that it came by. (client_dma.c) */
-void client_serve(struct client *client, struct channel *channel, const struct channel_msg *msg);
+/* Answers a command of the server, on the channel that it came by. (fpc_dma.c) */
+void fpc_serve(struct fpc *client, struct channel *channel, const struct channel_msg *msg);
 
 /* Repeats the DMA windows, and the interrupts, to a server that has been restarted. */
-int client_repeat_windows(struct client *client);
-int client_repeat_irqs(struct client *client);
+int fpc_repeat_windows(struct fpc *client);
+int fpc_repeat_irqs(struct fpc *client);
 
 /* Frees what is remembered of them. */
-void client_free_windows(struct client *client);
-void client_free_irqs(struct client *client);
+void fpc_free_windows(struct fpc *client);
+void fpc_free_irqs(struct fpc *client);
 
 /* The most fds that may go in one message to this server. */
-unsigned int client_max_fds(const struct client *client);
+unsigned int fpc_max_fds(const struct fpc *client);
 
 /* The most bytes that one access may carry. */
-uint32_t client_max_data(const struct client *client);
+uint32_t fpc_max_data(const struct fpc *client);
 
-int64_t client_now_ns(void);
+int64_t fpc_now_ns(void);
 
 #endif

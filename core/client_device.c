@@ -8,30 +8,29 @@
 #include "cleanup.h"
 
 /* A question and an answer of the same fixed size, as the GET commands have. */
-static int ask(struct client *client, enum wire_cmd cmd, void *body, size_t len)
+static int ask(struct fpc *client, enum wire_cmd cmd, void *body, size_t len)
 {
 	struct call call = { .cmd = cmd, .out = { { body, len } }, .in = { { body, len } } };
 
-	return client_run_plain(client, &call, len);
+	return fpc_run_plain(client, &call, len);
 }
 
-int client_device_info(struct client *client, struct wire_device_info *info)
+int fpc_device_info(struct fpc *client, struct fpc_device_info *info)
 {
-	*info = (struct wire_device_info){ .argsz = sizeof(*info) };
+	*info = (struct fpc_device_info){ .argsz = sizeof(*info) };
 	return ask(client, WIRE_DEVICE_GET_INFO, info, sizeof(*info));
 }
 
-int client_irq_info(struct client *client, uint32_t index, struct wire_irq_info *info)
+int fpc_irq_info(struct fpc *client, uint32_t index, struct fpc_irq_info *info)
 {
 	int ret;
 
-	*info = (struct wire_irq_info){ .argsz = sizeof(*info), .index = index };
+	*info = (struct fpc_irq_info){ .argsz = sizeof(*info), .index = index };
 	ret = ask(client, WIRE_DEVICE_GET_IRQ_INFO, info, sizeof(*info));
 	return !ret && info->index != index ? -EPROTO : ret;
 }
 
-int client_region_info(struct client *client, uint32_t index, struct wire_region_info *info,
-		       int *fd)
+int fpc_region_info(struct fpc *client, uint32_t index, struct fpc_region_info *info, int *fd)
 {
 	struct call call = {
 		.cmd = WIRE_DEVICE_GET_REGION_INFO,
@@ -40,8 +39,8 @@ int client_region_info(struct client *client, uint32_t index, struct wire_region
 	};
 	ssize_t len;
 
-	*info = (struct wire_region_info){ .argsz = sizeof(*info), .index = index };
-	len = client_run(client, &call);
+	*info = (struct fpc_region_info){ .argsz = sizeof(*info), .index = index };
+	len = fpc_run(client, &call);
 	if (fd)
 		*fd = -1;
 	if (len >= (ssize_t)sizeof(*info) && info->index == index) {
@@ -51,18 +50,18 @@ int client_region_info(struct client *client, uint32_t index, struct wire_region
 	} else if (len >= 0) {
 		len = -EPROTO;
 	}
-	client_close_fds(&call);
+	fpc_close_fds(&call);
 	return (int)len;
 }
 
 /* Moves `count` bytes by as many messages as it takes; `data` are the next ones. */
-typedef int piece_fn(struct client *client, uint32_t region, uint64_t offset, uint8_t *data,
+typedef int piece_fn(struct fpc *client, uint32_t region, uint64_t offset, uint8_t *data,
 		     uint32_t count);
 
-static int in_pieces(struct client *client, piece_fn *piece, uint32_t region, uint64_t offset,
+static int in_pieces(struct fpc *client, piece_fn *piece, uint32_t region, uint64_t offset,
 		     uint8_t *data, uint32_t count)
 {
-	uint32_t most = client_max_data(client);
+	uint32_t most = fpc_max_data(client);
 	int ret;
 
 	do {
@@ -76,7 +75,7 @@ static int in_pieces(struct client *client, piece_fn *piece, uint32_t region, ui
 	return ret;
 }
 
-static int read_piece(struct client *client, uint32_t region, uint64_t offset, uint8_t *data,
+static int read_piece(struct fpc *client, uint32_t region, uint64_t offset, uint8_t *data,
 		      uint32_t count)
 {
 	struct wire_region_access access = { .offset = offset, .region = region, .count = count };
@@ -86,16 +85,16 @@ static int read_piece(struct client *client, uint32_t region, uint64_t offset, u
 		.in = { { &access, sizeof(access) }, { data, count } },
 	};
 
-	return client_run_plain(client, &call, sizeof(access) + count);
+	return fpc_run_plain(client, &call, sizeof(access) + count);
 }
 
-int client_region_read(struct client *client, uint32_t region, uint64_t offset, void *data,
-		       uint32_t count)
+int fpc_region_read(struct fpc *client, uint32_t region, uint64_t offset, void *data,
+		    uint32_t count)
 {
 	return in_pieces(client, read_piece, region, offset, data, count);
 }
 
-static int write_piece(struct client *client, uint32_t region, uint64_t offset, uint8_t *data,
+static int write_piece(struct fpc *client, uint32_t region, uint64_t offset, uint8_t *data,
 		       uint32_t count)
 {
 	struct wire_region_access access = { .offset = offset, .region = region, .count = count };
@@ -105,23 +104,23 @@ static int write_piece(struct client *client, uint32_t region, uint64_t offset, 
 		.in = { { &access, sizeof(access) } },
 	};
 
-	return client_run_plain(client, &call, sizeof(access));
+	return fpc_run_plain(client, &call, sizeof(access));
 }
 
-int client_region_write(struct client *client, uint32_t region, uint64_t offset, const void *data,
-			uint32_t count)
+int fpc_region_write(struct fpc *client, uint32_t region, uint64_t offset, const void *data,
+		     uint32_t count)
 {
 	return in_pieces(client, write_piece, region, offset, (uint8_t *)data, count);
 }
 
 /* The socket takes it at once unless the server is behind. */
-static int drain(struct client *client)
+static int drain(struct fpc *client)
 {
-	int64_t deadline = client_now_ns() + client->timeout_ns;
+	int64_t deadline = fpc_now_ns() + client->timeout_ns;
 	int ret = 0;
 
 	while (!ret && !client->gone && channel_unsent(&client->channel)) {
-		int64_t left = deadline - client_now_ns();
+		int64_t left = deadline - fpc_now_ns();
 
 		if (left <= 0)
 			return -ETIMEDOUT;
@@ -129,11 +128,11 @@ static int drain(struct client *client)
 		if (ret == -EINTR)
 			ret = 0;
 	}
-	client_settle(client);
+	fpc_settle(client);
 	return client->gone ? -ECONNRESET : ret;
 }
 
-static int post_piece(struct client *client, uint32_t region, uint64_t offset, uint8_t *data,
+static int post_piece(struct fpc *client, uint32_t region, uint64_t offset, uint8_t *data,
 		      uint32_t count)
 {
 	struct wire_region_access access = { .offset = offset, .region = region, .count = count };
@@ -141,13 +140,13 @@ static int post_piece(struct client *client, uint32_t region, uint64_t offset, u
 		.cmd = WIRE_REGION_WRITE,
 		.out = { { &access, sizeof(access) }, { data, count } },
 	};
-	int ret = client_send(client, &call, WIRE_TYPE_COMMAND | WIRE_NO_REPLY);
+	int ret = fpc_send(client, &call, WIRE_TYPE_COMMAND | WIRE_NO_REPLY);
 
 	return ret ? ret : drain(client);
 }
 
-int client_region_post(struct client *client, uint32_t region, uint64_t offset, const void *data,
-		       uint32_t count)
+int fpc_region_post(struct fpc *client, uint32_t region, uint64_t offset, const void *data,
+		    uint32_t count)
 {
 	return in_pieces(client, post_piece, region, offset, (uint8_t *)data, count);
 }
@@ -157,8 +156,7 @@ int client_region_post(struct client *client, uint32_t region, uint64_t offset, 
 /* More at a time make no difference any more. */
 #define MAX_WRITES 1024u
 
-static int write_some(struct client *client, const struct client_write *writes, size_t nr,
-		      size_t *done)
+static int write_some(struct fpc *client, const struct fpc_write *writes, size_t nr, size_t *done)
 {
 	size_t len = nr * sizeof(struct wire_region_write_multi);
 	CLEANUP_FREE struct wire_region_write_multi *out = calloc(1, len);
@@ -182,7 +180,7 @@ static int write_some(struct client *client, const struct client_write *writes, 
 			.data = writes[i].data,
 		};
 	}
-	ret = client_run_plain(client, &call, sizeof(cnt));
+	ret = fpc_run_plain(client, &call, sizeof(cnt));
 	if (!ret && cnt > nr)
 		ret = -EPROTO;
 	if (!ret)
@@ -190,10 +188,10 @@ static int write_some(struct client *client, const struct client_write *writes, 
 	return !ret && cnt < nr ? -EIO : ret;
 }
 
-int client_region_write_multi(struct client *client, const struct client_write *writes, size_t nr,
-			      size_t *done)
+int fpc_region_write_multi(struct fpc *client, const struct fpc_write *writes, size_t nr,
+			   size_t *done)
 {
-	size_t most = client_max_data(client) / sizeof(struct wire_region_write_multi);
+	size_t most = fpc_max_data(client) / sizeof(struct wire_region_write_multi);
 	int ret = 0;
 
 	*done = 0;
@@ -209,9 +207,9 @@ int client_region_write_multi(struct client *client, const struct client_write *
 	return ret;
 }
 
-int client_reset(struct client *client)
+int fpc_reset(struct fpc *client)
 {
 	struct call call = { .cmd = WIRE_DEVICE_RESET };
 
-	return client_run_plain(client, &call, 0);
+	return fpc_run_plain(client, &call, 0);
 }

@@ -10,7 +10,7 @@
 #include "cleanup.h"
 
 /* What was mapped. */
-struct client_window {
+struct fpc_window {
 	uint64_t address;
 	uint64_t size;
 	uint32_t flags;
@@ -21,7 +21,7 @@ struct client_window {
 
 /* ---- what is mapped ---- */
 
-static struct client_window *find(struct client *client, uint64_t address, uint64_t size)
+static struct fpc_window *find(struct fpc *client, uint64_t address, uint64_t size)
 {
 	for (size_t i = 0; i < client->nr_windows; i++)
 		if (client->windows[i].address == address && client->windows[i].size == size)
@@ -29,22 +29,22 @@ static struct client_window *find(struct client *client, uint64_t address, uint6
 	return NULL;
 }
 
-static void forget(struct client *client, struct client_window *window)
+static void forget(struct fpc *client, struct fpc_window *window)
 {
 	cleanup_close(&window->fd);
 	*window = client->windows[--client->nr_windows];
 }
 
-static int remember(struct client *client, const struct client_window *window)
+static int remember(struct fpc *client, const struct fpc_window *window)
 {
-	struct client_window *grown =
+	struct fpc_window *grown =
 		reallocarray(client->windows, client->nr_windows + 1, sizeof(*client->windows));
 	int fd = -1;
 
 	if (!grown)
 		return -ENOMEM;
 	client->windows = grown;
-	if (window->fd >= 0 && client->flags & CLIENT_RECONNECTS) {
+	if (window->fd >= 0 && client->flags & FPC_RECONNECTS) {
 		fd = fcntl(window->fd, F_DUPFD_CLOEXEC, 0);
 		if (fd < 0)
 			return -errno;
@@ -54,7 +54,7 @@ static int remember(struct client *client, const struct client_window *window)
 	return 0;
 }
 
-void client_free_windows(struct client *client)
+void fpc_free_windows(struct fpc *client)
 {
 	while (client->nr_windows)
 		forget(client, client->windows);
@@ -63,7 +63,7 @@ void client_free_windows(struct client *client)
 
 /* ---- DMA_MAP, DMA_UNMAP ---- */
 
-static int send_map(struct client *client, const struct client_window *window)
+static int send_map(struct fpc *client, const struct fpc_window *window)
 {
 	struct wire_dma_map map = {
 		.argsz = sizeof(map),
@@ -79,10 +79,10 @@ static int send_map(struct client *client, const struct client_window *window)
 		.nr_fds = window->fd >= 0,
 	};
 
-	return client_run_plain(client, &call, 0);
+	return fpc_run_plain(client, &call, 0);
 }
 
-static int map_window(struct client *client, const struct client_window *window)
+static int map_window(struct fpc *client, const struct fpc_window *window)
 {
 	bool is_new = !find(client, window->address, window->size);
 	int ret = 0;
@@ -102,10 +102,10 @@ static int map_window(struct client *client, const struct client_window *window)
 	return ret;
 }
 
-int client_dma_map(struct client *client, int fd, uint64_t offset, uint64_t address, uint64_t size,
-		   uint32_t flags)
+int fpc_dma_map(struct fpc *client, int fd, uint64_t offset, uint64_t address, uint64_t size,
+		uint32_t flags)
 {
-	const struct client_window window = {
+	const struct fpc_window window = {
 		.address = address,
 		.size = size,
 		.flags = flags,
@@ -116,10 +116,10 @@ int client_dma_map(struct client *client, int fd, uint64_t offset, uint64_t addr
 	return map_window(client, &window);
 }
 
-int client_dma_map_memory(struct client *client, void *memory, uint64_t address, uint64_t size,
-			  uint32_t flags)
+int fpc_dma_map_memory(struct fpc *client, void *memory, uint64_t address, uint64_t size,
+		       uint32_t flags)
 {
-	const struct client_window window = {
+	const struct fpc_window window = {
 		.address = address,
 		.size = size,
 		.flags = flags,
@@ -130,7 +130,7 @@ int client_dma_map_memory(struct client *client, void *memory, uint64_t address,
 	return map_window(client, &window);
 }
 
-static int send_unmap(struct client *client, uint64_t address, uint64_t size, uint32_t flags)
+static int send_unmap(struct fpc *client, uint64_t address, uint64_t size, uint32_t flags)
 {
 	struct wire_dma_unmap unmap = {
 		.argsz = sizeof(unmap),
@@ -140,29 +140,29 @@ static int send_unmap(struct client *client, uint64_t address, uint64_t size, ui
 	};
 	struct call call = { .cmd = WIRE_DMA_UNMAP, .out = { { &unmap, sizeof(unmap) } } };
 
-	return client_run_plain(client, &call, 0);
+	return fpc_run_plain(client, &call, 0);
 }
 
-int client_dma_unmap(struct client *client, uint64_t address, uint64_t size)
+int fpc_dma_unmap(struct fpc *client, uint64_t address, uint64_t size)
 {
 	int ret = send_unmap(client, address, size, 0);
-	struct client_window *window = ret ? NULL : find(client, address, size);
+	struct fpc_window *window = ret ? NULL : find(client, address, size);
 
 	if (window)
 		forget(client, window);
 	return ret;
 }
 
-int client_dma_unmap_all(struct client *client)
+int fpc_dma_unmap_all(struct fpc *client)
 {
 	int ret = send_unmap(client, 0, 0, WIRE_DMA_UNMAP_ALL);
 
 	if (!ret)
-		client_free_windows(client);
+		fpc_free_windows(client);
 	return ret;
 }
 
-int client_repeat_windows(struct client *client)
+int fpc_repeat_windows(struct fpc *client)
 {
 	int ret = 0;
 
@@ -173,21 +173,21 @@ int client_repeat_windows(struct client *client)
 
 /* ---- the server's commands ---- */
 
-void client_set_dma(struct client *client, client_dma_fn *fn, void *opaque)
+void fpc_set_dma(struct fpc *client, fpc_dma_fn *fn, void *opaque)
 {
 	client->dma = fn;
 	client->dma_opaque = opaque;
 }
 
 /* The window that has all of the bytes and allows the access; NULL, and why. */
-static const struct client_window *
-window_of(const struct client *client, const struct wire_dma_access *access, bool write, int *why)
+static const struct fpc_window *
+window_of(const struct fpc *client, const struct wire_dma_access *access, bool write, int *why)
 {
 	uint32_t needed = write ? WIRE_DMA_WRITEABLE : WIRE_DMA_READABLE;
 
 	*why = -EFAULT;
 	for (size_t i = 0; i < client->nr_windows; i++) {
-		const struct client_window *window = &client->windows[i];
+		const struct fpc_window *window = &client->windows[i];
 
 		if (access->address < window->address ||
 		    !wire_within(access->address - window->address, access->count, window->size))
@@ -199,7 +199,7 @@ window_of(const struct client *client, const struct wire_dma_access *access, boo
 	return NULL;
 }
 
-static int reach(struct client *client, const struct client_window *window,
+static int reach(struct fpc *client, const struct fpc_window *window,
 		 const struct wire_dma_access *access, bool write, void *data)
 {
 	uint8_t *memory = window->memory;
@@ -228,7 +228,7 @@ static int check(const struct channel_msg *msg, struct wire_dma_access *access, 
 	return write && access->count != msg->body_len - sizeof(*access) ? -EINVAL : 0;
 }
 
-static int serve_dma(struct client *client, struct channel *channel, const struct channel_msg *msg)
+static int serve_dma(struct fpc *client, struct channel *channel, const struct channel_msg *msg)
 {
 	bool write = msg->hdr.cmd == WIRE_DMA_WRITE;
 	struct wire_header hdr = {
@@ -236,7 +236,7 @@ static int serve_dma(struct client *client, struct channel *channel, const struc
 		.cmd = msg->hdr.cmd,
 		.flags = WIRE_TYPE_REPLY,
 	};
-	const struct client_window *window;
+	const struct fpc_window *window;
 	struct wire_dma_access access;
 	size_t len = sizeof(access);
 	uint8_t *reply;
@@ -270,13 +270,13 @@ static void refuse(struct channel *channel, const struct wire_header *hdr, int e
 		channel_commit(channel, &reply, 0, NULL, 0);
 }
 
-void client_serve(struct client *client, struct channel *channel, const struct channel_msg *msg)
+void fpc_serve(struct fpc *client, struct channel *channel, const struct channel_msg *msg)
 {
 	bool is_dma = msg->hdr.cmd == WIRE_DMA_READ || msg->hdr.cmd == WIRE_DMA_WRITE;
 	int ret = is_dma ? serve_dma(client, channel, msg) : -EOPNOTSUPP;
 
 	if (!ret)
 		return;
-	client_complain(client, "asked for what it can't have", &msg->hdr);
+	fpc_complain(client, "asked for what it can't have", &msg->hdr);
 	refuse(channel, &msg->hdr, ret);
 }

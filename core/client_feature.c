@@ -9,7 +9,7 @@
 #include "cleanup.h"
 
 /* One DEVICE_FEATURE; the reply has to hold what is asked for in in[1]. */
-static int feature(struct client *client, uint32_t flags, struct part out, struct part in)
+static int feature(struct fpc *client, uint32_t flags, struct part out, struct part in)
 {
 	struct wire_device_feature head = {
 		.argsz = (uint32_t)(sizeof(head) + (out.len > in.len ? out.len : in.len)),
@@ -23,13 +23,13 @@ static int feature(struct client *client, uint32_t flags, struct part out, struc
 	};
 	int ret;
 
-	if (in.len > client_max_data(client) || out.len > client_max_data(client))
+	if (in.len > fpc_max_data(client) || out.len > fpc_max_data(client))
 		return -E2BIG;
-	ret = client_run_plain(client, &call, sizeof(reply) + in.len);
+	ret = fpc_run_plain(client, &call, sizeof(reply) + in.len);
 	return !ret && reply.flags != flags ? -EPROTO : ret;
 }
 
-int client_feature_probe(struct client *client, uint32_t index, uint32_t ops)
+int fpc_feature_probe(struct fpc *client, uint32_t index, uint32_t ops)
 {
 	const struct part none = { 0 };
 
@@ -37,13 +37,13 @@ int client_feature_probe(struct client *client, uint32_t index, uint32_t ops)
 		       none);
 }
 
-int client_feature_get(struct client *client, uint32_t index, void *data, size_t asked, size_t len)
+int fpc_feature_get(struct fpc *client, uint32_t index, void *data, size_t asked, size_t len)
 {
 	return feature(client, (index & WIRE_FEATURE_INDEX_MASK) | WIRE_FEATURE_GET,
 		       (struct part){ data, asked }, (struct part){ data, len });
 }
 
-int client_feature_set(struct client *client, uint32_t index, const void *data, size_t len)
+int fpc_feature_set(struct fpc *client, uint32_t index, const void *data, size_t len)
 {
 	return feature(client, (index & WIRE_FEATURE_INDEX_MASK) | WIRE_FEATURE_SET,
 		       (struct part){ (void *)data, len }, (struct part){ 0 });
@@ -51,34 +51,33 @@ int client_feature_set(struct client *client, uint32_t index, const void *data, 
 
 /* ---- migration ---- */
 
-int client_migration_flags(struct client *client, uint64_t *flags)
+int fpc_migration_flags(struct fpc *client, uint64_t *flags)
 {
 	struct wire_migration migration = { 0 };
-	int ret = client_feature_get(client, WIRE_FEATURE_MIGRATION, &migration, 0,
-				     sizeof(migration));
+	int ret = fpc_feature_get(client, WIRE_FEATURE_MIGRATION, &migration, 0, sizeof(migration));
 
 	*flags = migration.flags;
 	return ret;
 }
 
-int client_migration_state(struct client *client, uint32_t *state)
+int fpc_migration_state(struct fpc *client, uint32_t *state)
 {
 	struct wire_mig_device_state got = { 0 };
-	int ret = client_feature_get(client, WIRE_FEATURE_MIG_DEVICE_STATE, &got, 0, sizeof(got));
+	int ret = fpc_feature_get(client, WIRE_FEATURE_MIG_DEVICE_STATE, &got, 0, sizeof(got));
 
 	*state = got.device_state;
 	return !ret && got.device_state >= WIRE_MIG_END ? -EPROTO : ret;
 }
 
-int client_migration_set_state(struct client *client, uint32_t state)
+int fpc_migration_set_state(struct fpc *client, uint32_t state)
 {
 	const struct wire_mig_device_state set = { .device_state = state };
 
-	return client_feature_set(client, WIRE_FEATURE_MIG_DEVICE_STATE, &set, sizeof(set));
+	return fpc_feature_set(client, WIRE_FEATURE_MIG_DEVICE_STATE, &set, sizeof(set));
 }
 
 /* One message's worth: how many bytes came. */
-static ssize_t read_some(struct client *client, void *data, size_t size)
+static ssize_t read_some(struct fpc *client, void *data, size_t size)
 {
 	struct wire_mig_data head = {
 		.argsz = (uint32_t)(sizeof(head) + size),
@@ -89,9 +88,9 @@ static ssize_t read_some(struct client *client, void *data, size_t size)
 		.out = { { &head, sizeof(head) } },
 		.in = { { &head, sizeof(head) }, { data, size } },
 	};
-	ssize_t len = client_run(client, &call);
+	ssize_t len = fpc_run(client, &call);
 
-	client_close_fds(&call);
+	fpc_close_fds(&call);
 	if (len < 0)
 		return len;
 	if (len < (ssize_t)sizeof(head) || head.size > size ||
@@ -100,12 +99,12 @@ static ssize_t read_some(struct client *client, void *data, size_t size)
 	return head.size;
 }
 
-ssize_t client_migration_read(struct client *client, void *data, size_t size)
+ssize_t fpc_migration_read(struct fpc *client, void *data, size_t size)
 {
 	size_t done = 0;
 
 	while (done < size) {
-		size_t most = client_max_data(client);
+		size_t most = fpc_max_data(client);
 		size_t n = size - done < most ? size - done : most;
 		ssize_t got = read_some(client, (uint8_t *)data + done, n);
 
@@ -118,13 +117,13 @@ ssize_t client_migration_read(struct client *client, void *data, size_t size)
 	return (ssize_t)done;
 }
 
-int client_migration_write(struct client *client, const void *data, size_t size)
+int fpc_migration_write(struct fpc *client, const void *data, size_t size)
 {
 	const uint8_t *at = data;
 	int ret = 0;
 
 	while (size && !ret) {
-		size_t most = client_max_data(client);
+		size_t most = fpc_max_data(client);
 		size_t n = size < most ? size : most;
 		struct wire_mig_data head = {
 			.argsz = (uint32_t)(sizeof(head) + n),
@@ -135,7 +134,7 @@ int client_migration_write(struct client *client, const void *data, size_t size)
 			.out = { { &head, sizeof(head) }, { (void *)at, n } },
 		};
 
-		ret = client_run_plain(client, &call, 0);
+		ret = fpc_run_plain(client, &call, 0);
 		at += n;
 		size -= n;
 	}
@@ -144,8 +143,8 @@ int client_migration_write(struct client *client, const void *data, size_t size)
 
 /* ---- logging of DMA ---- */
 
-int client_dma_log_start(struct client *client, uint64_t page_size,
-			 const struct client_dma_range *ranges, uint32_t nr)
+int fpc_dma_log_start(struct fpc *client, uint64_t page_size, const struct fpc_dma_range *ranges,
+		      uint32_t nr)
 {
 	size_t len = sizeof(struct wire_dma_logging) + nr * sizeof(struct wire_dma_range);
 	CLEANUP_FREE uint8_t *body = calloc(1, len);
@@ -159,16 +158,16 @@ int client_dma_log_start(struct client *client, uint64_t page_size,
 
 		memcpy(body + sizeof(head) + i * sizeof(range), &range, sizeof(range));
 	}
-	return client_feature_set(client, WIRE_FEATURE_DMA_LOGGING_START, body, len);
+	return fpc_feature_set(client, WIRE_FEATURE_DMA_LOGGING_START, body, len);
 }
 
-int client_dma_log_stop(struct client *client)
+int fpc_dma_log_stop(struct fpc *client)
 {
-	return client_feature_set(client, WIRE_FEATURE_DMA_LOGGING_STOP, NULL, 0);
+	return fpc_feature_set(client, WIRE_FEATURE_DMA_LOGGING_STOP, NULL, 0);
 }
 
-int client_dma_log_report(struct client *client, uint64_t iova, uint64_t length, uint64_t page_size,
-			  uint64_t *bitmap)
+int fpc_dma_log_report(struct fpc *client, uint64_t iova, uint64_t length, uint64_t page_size,
+		       uint64_t *bitmap)
 {
 	struct wire_dma_report asked = { iova, length, page_size };
 	struct wire_dma_report got;
@@ -178,15 +177,15 @@ int client_dma_log_report(struct client *client, uint64_t iova, uint64_t length,
 
 	if (!length || !page_size || page_size & (page_size - 1))
 		return -EINVAL;
-	if (length / page_size / 8 > client_max_data(client))
+	if (length / page_size / 8 > fpc_max_data(client))
 		return -E2BIG;
-	bytes = client_dma_log_bytes(length, page_size);
+	bytes = fpc_dma_log_bytes(length, page_size);
 	body = calloc(1, sizeof(got) + bytes);
 	if (!body)
 		return -ENOMEM;
 	memcpy(body, &asked, sizeof(asked));
-	ret = client_feature_get(client, WIRE_FEATURE_DMA_LOGGING_REPORT, body, sizeof(asked),
-				 sizeof(got) + bytes);
+	ret = fpc_feature_get(client, WIRE_FEATURE_DMA_LOGGING_REPORT, body, sizeof(asked),
+			      sizeof(got) + bytes);
 	if (ret)
 		return ret;
 	memcpy(&got, body, sizeof(got));

@@ -11,23 +11,23 @@
 /* So many entries a server may list for one region; more is nonsense. */
 #define MAX_IO_FDS 4096
 
-void client_io_fds_free(struct client_io_fds *set)
+void fpc_io_fds_free(struct fpc_io_fds *set)
 {
 	for (uint32_t i = 0; i < set->nr_fds; i++)
 		cleanup_close(&set->fds[i]);
 	free(set->fds);
 	free(set->entries);
-	*set = (struct client_io_fds){ 0 };
+	*set = (struct fpc_io_fds){ 0 };
 }
 
-static void decode(const uint8_t *at, size_t stride, struct client_io_fd *entry)
+static void decode(const uint8_t *at, size_t stride, struct fpc_io_fd *entry)
 {
 	struct wire_io_fd_spec spec;
 	struct wire_io_fd_deployed deployed;
 
 	if (stride >= sizeof(deployed)) {
 		memcpy(&deployed, at, sizeof(deployed));
-		*entry = (struct client_io_fd){
+		*entry = (struct fpc_io_fd){
 			.offset = deployed.offset,
 			.size = deployed.size,
 			.type = deployed.type,
@@ -39,7 +39,7 @@ static void decode(const uint8_t *at, size_t stride, struct client_io_fd *entry)
 		return;
 	}
 	memcpy(&spec, at, sizeof(spec));
-	*entry = (struct client_io_fd){
+	*entry = (struct fpc_io_fd){
 		.offset = spec.offset,
 		.size = spec.size,
 		.type = spec.type,
@@ -51,7 +51,7 @@ static void decode(const uint8_t *at, size_t stride, struct client_io_fd *entry)
 }
 
 /* Turns a whole reply into a set; takes the call's fds when it succeeds. */
-static int decode_all(const uint8_t *body, size_t len, struct call *call, struct client_io_fds *set)
+static int decode_all(const uint8_t *body, size_t len, struct call *call, struct fpc_io_fds *set)
 {
 	struct wire_region_io_fds fixed;
 	size_t stride;
@@ -74,7 +74,7 @@ static int decode_all(const uint8_t *body, size_t len, struct call *call, struct
 	set->nr_entries = fixed.count;
 	set->entry_bytes = (uint32_t)stride;
 	for (uint32_t i = 0; i < fixed.count; i++) {
-		struct client_io_fd *entry = &set->entries[i];
+		struct fpc_io_fd *entry = &set->entries[i];
 
 		decode(body + sizeof(fixed) + i * stride, stride, entry);
 		entry->fd = entry->fd_index < set->nr_fds ? set->fds[entry->fd_index] : -1;
@@ -83,8 +83,8 @@ static int decode_all(const uint8_t *body, size_t len, struct call *call, struct
 }
 
 /* Asks with room for `argsz` bytes; *needed is what the server would fill. */
-static int ask_io_fds(struct client *client, uint32_t index, uint32_t argsz, uint32_t *needed,
-		      struct client_io_fds *set)
+static int ask_io_fds(struct fpc *client, uint32_t index, uint32_t argsz, uint32_t *needed,
+		      struct fpc_io_fds *set)
 {
 	CLEANUP_FREE uint8_t *body = calloc(1, argsz);
 	struct wire_region_io_fds question = { .argsz = argsz, .index = index };
@@ -98,7 +98,7 @@ static int ask_io_fds(struct client *client, uint32_t index, uint32_t argsz, uin
 
 	if (!body)
 		return -ENOMEM;
-	len = client_run(client, &call);
+	len = fpc_run(client, &call);
 	if (len >= 0 && len < (ssize_t)sizeof(question))
 		ret = -EPROTO;
 	else if (len < 0)
@@ -107,18 +107,18 @@ static int ask_io_fds(struct client *client, uint32_t index, uint32_t argsz, uin
 		memcpy(needed, body, sizeof(*needed));
 	if (!ret && *needed <= argsz)
 		ret = decode_all(body, (size_t)len < argsz ? (size_t)len : argsz, &call, set);
-	client_close_fds(&call);
+	fpc_close_fds(&call);
 	return ret;
 }
 
-int client_region_io_fds(struct client *client, uint32_t index, struct client_io_fds *set)
+int fpc_region_io_fds(struct fpc *client, uint32_t index, struct fpc_io_fds *set)
 {
 	uint32_t argsz =
 		sizeof(struct wire_region_io_fds) + 16 * sizeof(struct wire_io_fd_deployed);
 	uint32_t needed;
 	int ret;
 
-	*set = (struct client_io_fds){ 0 };
+	*set = (struct fpc_io_fds){ 0 };
 	ret = ask_io_fds(client, index, argsz, &needed, set);
 	if (!ret && needed > argsz) {
 		if (needed > sizeof(struct wire_region_io_fds) + MAX_IO_FDS * 64)
@@ -129,6 +129,6 @@ int client_region_io_fds(struct client *client, uint32_t index, struct client_io
 			ret = -EPROTO;
 	}
 	if (ret)
-		client_io_fds_free(set);
+		fpc_io_fds_free(set);
 	return ret;
 }

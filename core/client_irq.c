@@ -23,7 +23,7 @@ struct irq_record {
 
 /* ---- what is remembered ---- */
 
-static struct irq_record *record_of(struct client *client, uint32_t index, uint32_t action)
+static struct irq_record *record_of(struct fpc *client, uint32_t index, uint32_t action)
 {
 	struct irq_record *record = client->irqs;
 
@@ -47,7 +47,7 @@ static int record_grow(struct irq_record *record, uint32_t nr)
 }
 
 /* Makes room for interrupts up to `nr`, so that nothing can fail once the server has agreed. */
-static int record_prepare(struct client *client, uint32_t index, uint32_t action, uint32_t nr)
+static int record_prepare(struct fpc *client, uint32_t index, uint32_t action, uint32_t nr)
 {
 	struct irq_record *record = record_of(client, index, action);
 
@@ -71,7 +71,7 @@ static void record_drop(struct irq_record *record, uint32_t start, uint32_t coun
 	}
 }
 
-void client_free_irqs(struct client *client)
+void fpc_free_irqs(struct fpc *client)
 {
 	while (client->irqs) {
 		struct irq_record *record = client->irqs;
@@ -104,7 +104,7 @@ static int *duplicate(const int *fds, uint32_t nr)
 }
 
 /* The server has agreed to `set`. */
-static void note(struct client *client, const struct wire_irq_set *set, const int *copies)
+static void note(struct fpc *client, const struct wire_irq_set *set, const int *copies)
 {
 	struct irq_record *record;
 
@@ -124,7 +124,7 @@ static void note(struct client *client, const struct wire_irq_set *set, const in
 
 /* ---- DEVICE_SET_IRQS ---- */
 
-static int send_set(struct client *client, struct wire_irq_set *set, const void *data)
+static int send_set(struct fpc *client, struct wire_irq_set *set, const void *data)
 {
 	bool by_eventfd = set->flags & WIRE_IRQ_DATA_EVENTFD;
 	size_t bools = set->flags & WIRE_IRQ_DATA_BOOL ? set->count : 0;
@@ -136,20 +136,20 @@ static int send_set(struct client *client, struct wire_irq_set *set, const void 
 	};
 
 	set->argsz = (uint32_t)(sizeof(*set) + bools);
-	if (call.nr_fds > client_max_fds(client))
+	if (call.nr_fds > fpc_max_fds(client))
 		return -E2BIG;
-	return client_run_plain(client, &call, 0);
+	return fpc_run_plain(client, &call, 0);
 }
 
 /* The same, and remembers it. */
-static int send_and_note(struct client *client, struct wire_irq_set *set, const void *data)
+static int send_and_note(struct fpc *client, struct wire_irq_set *set, const void *data)
 {
 	bool brings_fds = set->flags & WIRE_IRQ_DATA_EVENTFD && data;
 	int *copies = NULL;
 	int ret;
 
 	if (brings_fds) {
-		if (set->start > MAX_IRQS || set->count > client_max_fds(client))
+		if (set->start > MAX_IRQS || set->count > fpc_max_fds(client))
 			return -E2BIG;
 		ret = record_prepare(client, set->index, set->flags & WIRE_IRQ_ACTIONS,
 				     set->start + set->count);
@@ -168,8 +168,8 @@ static int send_and_note(struct client *client, struct wire_irq_set *set, const 
 	return ret;
 }
 
-int client_set_irqs(struct client *client, uint32_t flags, uint32_t index, uint32_t start,
-		    uint32_t count, const void *data)
+int fpc_set_irqs(struct fpc *client, uint32_t flags, uint32_t index, uint32_t start, uint32_t count,
+		 const void *data)
 {
 	struct wire_irq_set set = {
 		.flags = flags,
@@ -178,22 +178,21 @@ int client_set_irqs(struct client *client, uint32_t flags, uint32_t index, uint3
 		.count = count,
 	};
 
-	return client->flags & CLIENT_RECONNECTS ? send_and_note(client, &set, data) :
-						   send_set(client, &set, data);
+	return client->flags & FPC_RECONNECTS ? send_and_note(client, &set, data) :
+						send_set(client, &set, data);
 }
 
 /* Sets fds[0] to fds[count - 1], as many in a message as the server takes. */
-static int set_eventfds(struct client *client, struct wire_irq_set set, const int *fds,
-			bool remembers)
+static int set_eventfds(struct fpc *client, struct wire_irq_set set, const int *fds, bool remembers)
 {
 	uint32_t left = set.count;
-	uint32_t most = client_max_fds(client);
+	uint32_t most = fpc_max_fds(client);
 	int ret = most ? 0 : -E2BIG;
 
 	while (left && !ret) {
 		set.count = left < most ? left : most;
-		ret = remembers ? client_set_irqs(client, set.flags, set.index, set.start,
-						  set.count, fds) :
+		ret = remembers ? fpc_set_irqs(client, set.flags, set.index, set.start, set.count,
+					       fds) :
 				  send_set(client, &set, fds);
 		fds += set.count;
 		set.start += set.count;
@@ -218,8 +217,7 @@ static int make_eventfds(int *fds, uint32_t count)
 	return 0;
 }
 
-int client_irqs_open(struct client *client, uint32_t index, uint32_t start, uint32_t count,
-		     int *fds)
+int fpc_irqs_open(struct fpc *client, uint32_t index, uint32_t start, uint32_t count, int *fds)
 {
 	const struct wire_irq_set set = {
 		.flags = WIRE_IRQ_DATA_EVENTFD | WIRE_IRQ_ACTION_TRIGGER,
@@ -227,8 +225,8 @@ int client_irqs_open(struct client *client, uint32_t index, uint32_t start, uint
 		.start = start,
 		.count = count,
 	};
-	struct wire_irq_info info;
-	int ret = client_irq_info(client, index, &info);
+	struct fpc_irq_info info;
+	int ret = fpc_irq_info(client, index, &info);
 
 	if (ret)
 		return ret;
@@ -239,15 +237,14 @@ int client_irqs_open(struct client *client, uint32_t index, uint32_t start, uint
 		return ret;
 	ret = set_eventfds(client, set, fds, true);
 	if (ret)
-		client_irqs_close(client, index, start, count, fds);
+		fpc_irqs_close(client, index, start, count, fds);
 	return ret;
 }
 
-void client_irqs_close(struct client *client, uint32_t index, uint32_t start, uint32_t count,
-		       int *fds)
+void fpc_irqs_close(struct fpc *client, uint32_t index, uint32_t start, uint32_t count, int *fds)
 {
-	client_set_irqs(client, WIRE_IRQ_DATA_EVENTFD | WIRE_IRQ_ACTION_TRIGGER, index, start,
-			count, NULL);
+	fpc_set_irqs(client, WIRE_IRQ_DATA_EVENTFD | WIRE_IRQ_ACTION_TRIGGER, index, start, count,
+		     NULL);
 	for (uint32_t i = 0; i < count; i++) {
 		cleanup_close(&fds[i]);
 		fds[i] = -1;
@@ -256,7 +253,7 @@ void client_irqs_close(struct client *client, uint32_t index, uint32_t start, ui
 
 /* ---- once more ---- */
 
-static int repeat(struct client *client, const struct irq_record *record)
+static int repeat(struct fpc *client, const struct irq_record *record)
 {
 	struct wire_irq_set set = {
 		.flags = WIRE_IRQ_DATA_EVENTFD | record->action,
@@ -275,7 +272,7 @@ static int repeat(struct client *client, const struct irq_record *record)
 	return ret;
 }
 
-int client_repeat_irqs(struct client *client)
+int fpc_repeat_irqs(struct fpc *client)
 {
 	int ret = 0;
 

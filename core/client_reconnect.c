@@ -14,32 +14,32 @@
 #define LAST_PAUSE_NS (1000 * NS_PER_MS)
 
 /* A device in an unknown state is reset before it can reach memory or interrupt anybody. */
-static int repeat_all(struct client *client)
+static int repeat_all(struct fpc *client)
 {
-	bool resets = client->flags & CLIENT_RECONNECT_RESETS;
-	int ret = resets ? client_reset(client) : 0;
+	bool resets = client->flags & FPC_RECONNECT_RESETS;
+	int ret = resets ? fpc_reset(client) : 0;
 
 	if (!ret)
-		ret = client_repeat_windows(client);
+		ret = fpc_repeat_windows(client);
 	if (!ret)
-		ret = client_repeat_irqs(client);
+		ret = fpc_repeat_irqs(client);
 	return ret ? ret : !resets;
 }
 
-int client_reopen(struct client *client, int fd)
+int fpc_reopen(struct fpc *client, int fd)
 {
 	int ret = -EDEADLK;
 
-	if (client->in_callback || !(client->flags & CLIENT_RECONNECTS)) {
+	if (client->in_callback || !(client->flags & FPC_RECONNECTS)) {
 		close(fd);
 		return client->in_callback ? ret : -EINVAL;
 	}
 	client->gone = true;
-	client_settle(client);
+	fpc_settle(client);
 	channel_free(&client->channel);
 	channel_free(&client->twin);
 	client->twin.fd = -1;
-	ret = client_begin(client, fd);
+	ret = fpc_begin(client, fd);
 	if (!ret)
 		ret = repeat_all(client);
 	if (ret < 0)
@@ -56,16 +56,16 @@ static bool may_pass(int error)
 	       error == -ECONNRESET || error == -EPIPE;
 }
 
-static int attempt(struct client *client)
+static int attempt(struct fpc *client)
 {
 	int fd = socket_connect(client->path);
 
-	return fd < 0 ? fd : client_reopen(client, fd);
+	return fd < 0 ? fd : fpc_reopen(client, fd);
 }
 
-int client_reconnect(struct client *client, unsigned int within_ms)
+int fpc_reconnect(struct fpc *client, unsigned int within_ms)
 {
-	int64_t deadline = client_now_ns() + within_ms * NS_PER_MS;
+	int64_t deadline = fpc_now_ns() + within_ms * NS_PER_MS;
 	int64_t pause_ns = FIRST_PAUSE_NS;
 	int ret;
 
@@ -79,7 +79,7 @@ int client_reconnect(struct client *client, unsigned int within_ms)
 			.tv_nsec = pause_ns % (1000 * NS_PER_MS),
 		};
 
-		if (client_now_ns() + pause_ns > deadline)
+		if (fpc_now_ns() + pause_ns > deadline)
 			break;
 		nanosleep(&pause, NULL);
 		pause_ns = 2 * pause_ns < LAST_PAUSE_NS ? 2 * pause_ns : LAST_PAUSE_NS;

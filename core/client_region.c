@@ -22,13 +22,13 @@ struct answer {
 	size_t len;
 };
 
-static int refused(const struct client_region *region, const char *why)
+static int refused(const struct fpc_region *region, const char *why)
 {
 	log_warn("region %u: the server's answer is refused: %s", region->index, why);
 	return -EPROTO;
 }
 
-static int read_sparse(struct client_region *region, const struct answer *answer, size_t at)
+static int read_sparse(struct fpc_region *region, const struct answer *answer, size_t at)
 {
 	struct wire_cap_sparse sparse;
 	struct wire_area area;
@@ -48,14 +48,14 @@ static int read_sparse(struct client_region *region, const struct answer *answer
 		memcpy(&area, answer->body + at + i * sizeof(area), sizeof(area));
 		if (!wire_within(area.offset, area.size, region->size))
 			return refused(region, "a sparse area leaves the region");
-		region->areas[i] = (struct client_area){ area.offset, area.size };
+		region->areas[i] = (struct fpc_area){ area.offset, area.size };
 	}
 	region->has_sparse = true;
 	region->nr_areas = sparse.nr_areas;
 	return 0;
 }
 
-static int read_type(struct client_region *region, const struct answer *answer, size_t at)
+static int read_type(struct fpc_region *region, const struct answer *answer, size_t at)
 {
 	struct wire_cap_type type;
 
@@ -68,12 +68,12 @@ static int read_type(struct client_region *region, const struct answer *answer, 
 	return 0;
 }
 
-static int read_cap(struct client_region *region, const struct answer *answer, size_t at,
+static int read_cap(struct fpc_region *region, const struct answer *answer, size_t at,
 		    const struct wire_cap *cap)
 {
-	if (region->nr_caps == CLIENT_MAX_REGION_CAPS)
+	if (region->nr_caps == FPC_MAX_REGION_CAPS)
 		return refused(region, "it has too many capabilities");
-	region->caps[region->nr_caps++] = (struct client_region_cap){ cap->id, cap->version };
+	region->caps[region->nr_caps++] = (struct fpc_region_cap){ cap->id, cap->version };
 	switch (cap->id) {
 	case WIRE_CAP_SPARSE_MMAP:
 		return read_sparse(region, answer, at);
@@ -84,7 +84,7 @@ static int read_cap(struct client_region *region, const struct answer *answer, s
 	}
 }
 
-static int read_caps(struct client_region *region, const struct answer *answer, size_t at)
+static int read_caps(struct fpc_region *region, const struct answer *answer, size_t at)
 {
 	size_t least = sizeof(struct wire_region_info);
 	struct wire_cap cap;
@@ -101,7 +101,7 @@ static int read_caps(struct client_region *region, const struct answer *answer, 
 	return ret;
 }
 
-static int read_answer(struct client_region *region, const struct answer *answer)
+static int read_answer(struct fpc_region *region, const struct answer *answer)
 {
 	struct wire_region_info info;
 
@@ -114,7 +114,7 @@ static int read_answer(struct client_region *region, const struct answer *answer
 	return info.flags & WIRE_REGION_CAPS ? read_caps(region, answer, info.cap_offset) : 0;
 }
 
-static void take_file(struct client_region *region, struct call *call)
+static void take_file(struct fpc_region *region, struct call *call)
 {
 	if (!(region->flags & WIRE_REGION_MMAP) || !call->nr_reply_fds)
 		return;
@@ -125,8 +125,7 @@ static void take_file(struct client_region *region, struct call *call)
 }
 
 /* Asks with room for `argsz` bytes; *needed is what the server would fill. */
-static int ask(struct client *client, struct client_region *region, uint32_t argsz,
-	       uint32_t *needed)
+static int ask(struct fpc *client, struct fpc_region *region, uint32_t argsz, uint32_t *needed)
 {
 	CLEANUP_FREE uint8_t *body = calloc(1, argsz);
 	struct wire_region_info question = { .argsz = argsz, .index = region->index };
@@ -141,9 +140,9 @@ static int ask(struct client *client, struct client_region *region, uint32_t arg
 
 	if (!body)
 		return -ENOMEM;
-	len = client_run(client, &call);
+	len = fpc_run(client, &call);
 	if (len < (ssize_t)sizeof(question)) {
-		client_close_fds(&call);
+		fpc_close_fds(&call);
 		return len < 0 ? (int)len : refused(region, "it is too short");
 	}
 	memcpy(needed, body, sizeof(*needed));
@@ -151,16 +150,16 @@ static int ask(struct client *client, struct client_region *region, uint32_t arg
 	ret = *needed <= argsz ? read_answer(region, &answer) : 0;
 	if (!ret && *needed <= argsz)
 		take_file(region, &call);
-	client_close_fds(&call);
+	fpc_close_fds(&call);
 	return ret;
 }
 
-int client_region_open(struct client *client, uint32_t index, struct client_region *region)
+int fpc_region_open(struct fpc *client, uint32_t index, struct fpc_region *region)
 {
 	uint32_t needed;
 	int ret;
 
-	*region = (struct client_region){ .index = index, .fd = -1 };
+	*region = (struct fpc_region){ .index = index, .fd = -1 };
 	ret = ask(client, region, FIRST_BYTES, &needed);
 	if (!ret && needed > MAX_BYTES)
 		ret = refused(region, "it would be too long");
@@ -172,20 +171,20 @@ int client_region_open(struct client *client, uint32_t index, struct client_regi
 			ret = refused(region, "it grows with every question");
 	}
 	if (ret)
-		client_region_close(region);
+		fpc_region_close(region);
 	return ret;
 }
 
-void client_region_close(struct client_region *region)
+void fpc_region_close(struct fpc_region *region)
 {
 	cleanup_close(&region->fd);
 	free(region->areas);
-	*region = (struct client_region){ .index = region->index, .fd = -1 };
+	*region = (struct fpc_region){ .index = region->index, .fd = -1 };
 }
 
 /* ---- mapping ---- */
 
-static bool may_map(const struct client_region *region, uint64_t offset, uint64_t size)
+static bool may_map(const struct fpc_region *region, uint64_t offset, uint64_t size)
 {
 	if (!wire_within(offset, size, region->size))
 		return false;
@@ -196,8 +195,8 @@ static bool may_map(const struct client_region *region, uint64_t offset, uint64_
 	return !region->has_sparse;
 }
 
-int client_region_map(const struct client_region *region, uint64_t offset, uint64_t size, int prot,
-		      void **out)
+int fpc_region_map(const struct fpc_region *region, uint64_t offset, uint64_t size, int prot,
+		   void **out)
 {
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
 	struct stat st;

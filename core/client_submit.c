@@ -8,7 +8,7 @@
 #define NS_PER_MS 1000000ll
 
 /* When the first of the calls that nobody waits for is due; INT64_MAX: there is none. */
-static int64_t next_deadline(const struct client *client)
+static int64_t next_deadline(const struct fpc *client)
 {
 	int64_t next = INT64_MAX;
 
@@ -22,20 +22,20 @@ static int64_t next_deadline(const struct client *client)
 /* One timer serves all calls: it is set for the first, and looks for the next when it is over. */
 static void on_timer(struct ring_op *op, int res, const struct ring_received *received)
 {
-	struct client *client = (struct client *)((char *)op - offsetof(struct client, timer));
+	struct fpc *client = (struct fpc *)((char *)op - offsetof(struct fpc, timer));
 	int64_t next = next_deadline(client);
-	int64_t now = client_now_ns();
+	int64_t now = fpc_now_ns();
 
 	(void)received;
 	if (next == INT64_MAX || client->gone || res == -ENOMEM)
 		return;
 	if (next <= now)
-		client_lost(client, "no answer within the deadline");
+		fpc_lost(client, "no answer within the deadline");
 	else
 		ring_timeout(client->ring, op, (uint64_t)(next - now));
 }
 
-int client_start(struct client *client, const struct call *call)
+int fpc_start(struct fpc *client, const struct call *call)
 {
 	struct call *copy = malloc(sizeof(*copy));
 	int ret;
@@ -43,8 +43,8 @@ int client_start(struct client *client, const struct call *call)
 	if (!copy)
 		return -ENOMEM;
 	*copy = *call;
-	copy->deadline_ns = client_now_ns() + client->timeout_ns;
-	ret = client_send(client, copy, WIRE_TYPE_COMMAND);
+	copy->deadline_ns = fpc_now_ns() + client->timeout_ns;
+	ret = fpc_send(client, copy, WIRE_TYPE_COMMAND);
 	if (ret) {
 		free(copy);
 		return ret;
@@ -57,11 +57,11 @@ int client_start(struct client *client, const struct call *call)
 	return 0;
 }
 
-int client_submit(struct client *client, enum wire_cmd cmd, const void *body, size_t body_len,
-		  const int *fds, unsigned int nr_fds, client_done_fn *done, void *opaque)
+int fpc_submit(struct fpc *client, unsigned int cmd, const void *body, size_t body_len,
+	       const int *fds, unsigned int nr_fds, fpc_done_fn *done, void *opaque)
 {
 	const struct call call = {
-		.cmd = cmd,
+		.cmd = (enum wire_cmd)cmd,
 		.out = { { (void *)body, body_len } },
 		.fds = fds,
 		.nr_fds = nr_fds,
@@ -69,11 +69,11 @@ int client_submit(struct client *client, enum wire_cmd cmd, const void *body, si
 		.opaque = opaque,
 	};
 
-	return nr_fds > client_max_fds(client) ? -E2BIG : client_start(client, &call);
+	return nr_fds > fpc_max_fds(client) ? -E2BIG : fpc_start(client, &call);
 }
 
-int client_submit_read(struct client *client, uint32_t region, uint64_t offset, void *data,
-		       uint32_t count, client_done_fn *done, void *opaque)
+int fpc_submit_read(struct fpc *client, uint32_t region, uint64_t offset, void *data,
+		    uint32_t count, fpc_done_fn *done, void *opaque)
 {
 	struct wire_region_access access = { .offset = offset, .region = region, .count = count };
 	struct call call = {
@@ -86,11 +86,11 @@ int client_submit_read(struct client *client, uint32_t region, uint64_t offset, 
 		.min = sizeof(access) + count,
 	};
 
-	return count > client_max_data(client) ? -E2BIG : client_start(client, &call);
+	return count > fpc_max_data(client) ? -E2BIG : fpc_start(client, &call);
 }
 
-int client_submit_write(struct client *client, uint32_t region, uint64_t offset, const void *data,
-			uint32_t count, client_done_fn *done, void *opaque)
+int fpc_submit_write(struct fpc *client, uint32_t region, uint64_t offset, const void *data,
+		     uint32_t count, fpc_done_fn *done, void *opaque)
 {
 	struct wire_region_access access = { .offset = offset, .region = region, .count = count };
 	struct call call = {
@@ -102,17 +102,17 @@ int client_submit_write(struct client *client, uint32_t region, uint64_t offset,
 		.min = sizeof(access),
 	};
 
-	return count > client_max_data(client) ? -E2BIG : client_start(client, &call);
+	return count > fpc_max_data(client) ? -E2BIG : fpc_start(client, &call);
 }
 
-unsigned int client_in_flight(const struct client *client)
+unsigned int fpc_in_flight(const struct fpc *client)
 {
 	return client->in_flight;
 }
 
 /* ---- turns ---- */
 
-int client_turn(struct client *client, int timeout_ms)
+int fpc_turn(struct fpc *client, int timeout_ms)
 {
 	int64_t timeout_ns = timeout_ms < 0 ? -1 : timeout_ms * NS_PER_MS;
 	int ret = 0;
@@ -123,11 +123,11 @@ int client_turn(struct client *client, int timeout_ms)
 	for (bool first = true; !client->gone && !ret && (first || ring_is_queued(client->ring));
 	     first = false)
 		ret = ring_turn(client->ring, first ? timeout_ns : 0);
-	client_settle(client);
+	fpc_settle(client);
 	return client->gone ? -ECONNRESET : ret;
 }
 
-int client_fd(const struct client *client)
+int fpc_fd(const struct fpc *client)
 {
 	return ring_fd(client->ring);
 }

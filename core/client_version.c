@@ -17,7 +17,7 @@ struct version_msg {
 	char json[MAX_JSON];
 };
 
-static ssize_t offer(const struct client *client, struct version_msg *out)
+static ssize_t offer(const struct fpc *client, struct version_msg *out)
 {
 	struct caps ours = caps_ours;
 	int json;
@@ -25,7 +25,7 @@ static ssize_t offer(const struct client *client, struct version_msg *out)
 	/* A server's answer may bring as many fds as the ring can take. */
 	ours.max_msg_fds = RING_MAX_FDS;
 	ours.write_multiple = true;
-	ours.twin_socket = !(client->flags & CLIENT_NO_TWIN_SOCKET);
+	ours.twin_socket = !(client->flags & FPC_NO_TWIN_SOCKET);
 	out->version = (struct wire_version){ WIRE_MAJOR, WIRE_MINOR };
 	json = caps_format(&ours, out->json, sizeof(out->json));
 	return json < 0 ? json : (ssize_t)sizeof(out->version) + json;
@@ -60,10 +60,10 @@ static bool is_stream_socket(int fd)
 }
 
 /* The fd that the server says is the twin's, if we asked for one. */
-static int take_twin(const struct client *client, const struct caps *theirs, struct call *call,
+static int take_twin(const struct fpc *client, const struct caps *theirs, struct call *call,
 		     int *twin)
 {
-	if (!theirs->twin_socket || client->flags & CLIENT_NO_TWIN_SOCKET)
+	if (!theirs->twin_socket || client->flags & FPC_NO_TWIN_SOCKET)
 		return 0;
 	if (theirs->twin_fd_index >= call->nr_reply_fds ||
 	    !is_stream_socket(call->reply_fds[theirs->twin_fd_index])) {
@@ -74,7 +74,7 @@ static int take_twin(const struct client *client, const struct caps *theirs, str
 	return 0;
 }
 
-int client_negotiate(struct client *client, int *twin)
+int fpc_negotiate(struct fpc *client, int *twin)
 {
 	CLEANUP_FREE struct version_msg *msg = calloc(2, sizeof(*msg));
 	struct call call = { .cmd = WIRE_VERSION };
@@ -89,14 +89,14 @@ int client_negotiate(struct client *client, int *twin)
 		return (int)len;
 	call.out[0] = (struct part){ &msg[0], (size_t)len };
 	call.in[0] = (struct part){ &msg[1], sizeof(msg[1]) };
-	len = client_run(client, &call);
+	len = fpc_run(client, &call);
 	ret = len < 0 ? (int)len : check(&msg[1], len, &theirs);
 	if (!ret)
 		ret = take_twin(client, &theirs, &call, twin);
-	client_close_fds(&call);
+	fpc_close_fds(&call);
 	if (ret)
 		return ret;
-	client->limits = (struct client_limits){
+	client->limits = (struct fpc_limits){
 		.minor = msg[1].version.minor,
 		.max_msg_fds = theirs.max_msg_fds,
 		.max_data_xfer = theirs.max_data_xfer_size,

@@ -15,33 +15,33 @@
 #define MAX_TIMEOUT_MS 3600000ul
 
 const struct probe_feature_name probe_features[PROBE_NR_FEATURES] = {
-	{ WIRE_FEATURE_MIGRATION, WIRE_FEATURE_GET, "MIGRATION" },
-	{ WIRE_FEATURE_MIG_DEVICE_STATE, WIRE_FEATURE_GET | WIRE_FEATURE_SET, "MIG_DEVICE_STATE" },
-	{ WIRE_FEATURE_DMA_LOGGING_START, WIRE_FEATURE_SET, "DMA_LOGGING_START" },
-	{ WIRE_FEATURE_DMA_LOGGING_STOP, WIRE_FEATURE_SET, "DMA_LOGGING_STOP" },
-	{ WIRE_FEATURE_DMA_LOGGING_REPORT, WIRE_FEATURE_GET, "DMA_LOGGING_REPORT" },
+	{ FPC_FEATURE_MIGRATION, FPC_FEATURE_GET, "MIGRATION" },
+	{ FPC_FEATURE_MIG_DEVICE_STATE, FPC_FEATURE_GET | FPC_FEATURE_SET, "MIG_DEVICE_STATE" },
+	{ FPC_FEATURE_DMA_LOGGING_START, FPC_FEATURE_SET, "DMA_LOGGING_START" },
+	{ FPC_FEATURE_DMA_LOGGING_STOP, FPC_FEATURE_SET, "DMA_LOGGING_STOP" },
+	{ FPC_FEATURE_DMA_LOGGING_REPORT, FPC_FEATURE_GET, "DMA_LOGGING_REPORT" },
 };
 
 /* ---- asking ---- */
 
-static const char *problem_of(const struct client_io_fd *entry, uint64_t size)
+static const char *problem_of(const struct fpc_io_fd *entry, uint64_t size)
 {
 	if (entry->fd < 0)
 		return "its fd was not sent";
-	if (!wire_within(entry->offset, entry->size ? entry->size : 1, size))
+	if (entry->offset >= size || (entry->size ? entry->size : 1) > size - entry->offset)
 		return "it leaves the region";
-	if (entry->type == WIRE_IO_FD_IOEVENTFD && !fd_is_eventfd(entry->fd))
+	if (entry->type == FPC_IO_FD_IOEVENTFD && !fd_is_eventfd(entry->fd))
 		return "its fd is no eventfd";
-	if (entry->type > WIRE_IO_FD_SHADOW)
+	if (entry->type > FPC_IO_FD_SHADOW)
 		return "its type is unknown";
 	return NULL;
 }
 
-static void ask_io_fds(struct client *client, struct probe_region *region)
+static void ask_io_fds(struct fpc *client, struct probe_region *region)
 {
-	struct client_io_fds set;
+	struct fpc_io_fds set;
 
-	region->io_error = client_region_io_fds(client, region->region.index, &set);
+	region->io_error = fpc_region_io_fds(client, region->region.index, &set);
 	if (region->io_error)
 		return;
 	region->io_fds = calloc(set.nr_entries + 1u, sizeof(*region->io_fds));
@@ -57,12 +57,12 @@ static void ask_io_fds(struct client *client, struct probe_region *region)
 		region->io_fds[i].problem = problem_of(&set.entries[i], region->region.size);
 		region->io_fds[i].entry.fd = -1;
 	}
-	client_io_fds_free(&set);
+	fpc_io_fds_free(&set);
 }
 
-static void ask_region(struct client *client, uint32_t index, struct probe_region *region)
+static void ask_region(struct fpc *client, uint32_t index, struct probe_region *region)
 {
-	region->error = client_region_open(client, index, &region->region);
+	region->error = fpc_region_open(client, index, &region->region);
 	region->has_file = region->region.fd >= 0;
 	if (region->has_file)
 		close(take_fd(&region->region.fd));
@@ -70,17 +70,17 @@ static void ask_region(struct client *client, uint32_t index, struct probe_regio
 		ask_io_fds(client, region);
 }
 
-static void ask_features(struct client *client, struct probe *probe)
+static void ask_features(struct fpc *client, struct probe *probe)
 {
 	for (unsigned int i = 0; i < PROBE_NR_FEATURES; i++)
-		probe->features[i].error = client_feature_probe(client, probe_features[i].index,
-								probe_features[i].ops);
+		probe->features[i].error =
+			fpc_feature_probe(client, probe_features[i].index, probe_features[i].ops);
 	probe->migration_error = probe->features[0].error;
 	if (!probe->migration_error)
-		probe->migration_error = client_migration_flags(client, &probe->migration);
+		probe->migration_error = fpc_migration_flags(client, &probe->migration);
 	probe->state_error = probe->features[1].error;
 	if (!probe->state_error)
-		probe->state_error = client_migration_state(client, &probe->state);
+		probe->state_error = fpc_migration_state(client, &probe->state);
 }
 
 static unsigned int at_most(uint32_t nr)
@@ -88,12 +88,12 @@ static unsigned int at_most(uint32_t nr)
 	return nr < PROBE_MAX ? nr : PROBE_MAX;
 }
 
-void probe_collect(struct client *client, struct probe *probe)
+void probe_collect(struct fpc *client, struct probe *probe)
 {
-	struct wire_device_info again;
+	struct fpc_device_info again;
 
-	probe->limits = *client_limits(client);
-	probe->device_error = client_device_info(client, &probe->device);
+	probe->limits = *fpc_limits(client);
+	probe->device_error = fpc_device_info(client, &probe->device);
 	if (probe->device_error)
 		memset(&probe->device, 0, sizeof(probe->device));
 	probe->nr_regions = at_most(probe->device.num_regions);
@@ -101,19 +101,19 @@ void probe_collect(struct client *client, struct probe *probe)
 		ask_region(client, i, &probe->regions[i]);
 	probe->nr_irqs = at_most(probe->device.num_irqs);
 	for (unsigned int i = 0; i < probe->nr_irqs; i++)
-		probe->irqs[i].error = client_irq_info(client, i, &probe->irqs[i].info);
-	if (probe->device.flags & WIRE_DEVICE_PCI && probe->nr_regions > CONFIG_REGION)
+		probe->irqs[i].error = fpc_irq_info(client, i, &probe->irqs[i].info);
+	if (probe->device.flags & FPC_DEVICE_PCI && probe->nr_regions > CONFIG_REGION)
 		probe_pci_read(client, probe->regions[CONFIG_REGION].region.size, &probe->pci);
 	ask_features(client, probe);
 	/* Whether the server is still there. */
 	probe->complete = probe->device_error != -ECONNRESET && probe->device_error != -ETIMEDOUT &&
-			  client_device_info(client, &again) != -ECONNRESET;
+			  fpc_device_info(client, &again) != -ECONNRESET;
 }
 
 void probe_free(struct probe *probe)
 {
 	for (unsigned int i = 0; i < probe->nr_regions; i++) {
-		client_region_close(&probe->regions[i].region);
+		fpc_region_close(&probe->regions[i].region);
 		free(take_ptr(probe->regions[i].io_fds));
 	}
 }
@@ -193,10 +193,10 @@ static int parse(struct options *options, int argc, char **argv)
 
 static int run(const struct options *options)
 {
-	const struct client_options how = { .timeout_ms = options->timeout_ms };
+	const struct fpc_options how = { .timeout_ms = options->timeout_ms };
 	CLEANUP_FREE struct probe *probe = calloc(1, sizeof(*probe));
-	struct client *client;
-	int ret = probe ? client_connect(options->socket, &how, &client) : -ENOMEM;
+	struct fpc *client;
+	int ret = probe ? fpc_connect(options->socket, &how, &client) : -ENOMEM;
 
 	if (ret) {
 		log_error("%s: no vfio-user server to talk to: %s", options->socket,
@@ -207,7 +207,7 @@ static int run(const struct options *options)
 	log_set_level(LOG_ERROR);
 	probe->socket = options->socket;
 	probe_collect(client, probe);
-	client_close(client);
+	fpc_close(client);
 	if (!options->json)
 		probe_print_text(probe);
 	else

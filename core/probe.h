@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "client.h"
+#include "fastpath-client.h"
 
 /* More regions or kinds of interrupts than these are not asked for. */
 #define PROBE_MAX 64u
@@ -18,13 +18,13 @@
 /* In every part: `error` is 0, or the -errno that came instead of what follows it. */
 
 struct probe_io_fd {
-	struct client_io_fd entry; /* its fd is closed */
-	const char *problem;	   /* NULL: none */
+	struct fpc_io_fd entry; /* its fd is closed */
+	const char *problem;	/* NULL: none */
 };
 
 struct probe_region {
 	int error;
-	struct client_region region; /* its file is closed */
+	struct fpc_region region; /* its file is closed */
 	bool has_file;
 	int io_error;
 	uint32_t entry_bytes;
@@ -35,7 +35,7 @@ struct probe_region {
 
 struct probe_irq {
 	int error;
-	struct wire_irq_info info;
+	struct fpc_irq_info info;
 };
 
 struct probe_pci_cap {
@@ -63,9 +63,9 @@ struct probe_feature {
 
 struct probe {
 	const char *socket;
-	struct client_limits limits;
+	struct fpc_limits limits;
 	int device_error;
-	struct wire_device_info device;
+	struct fpc_device_info device;
 	unsigned int nr_regions; /* that were asked for */
 	struct probe_region regions[PROBE_MAX];
 	unsigned int nr_irqs;
@@ -73,7 +73,7 @@ struct probe {
 	struct probe_pci pci;
 	struct probe_feature features[PROBE_NR_FEATURES];
 	int migration_error;
-	uint64_t migration; /* WIRE_MIGRATION_* */
+	uint64_t migration; /* FPC_MIGRATION_* */
 	int state_error;
 	uint32_t state; /* WIRE_MIG_* */
 	bool complete;	/* the connection lasted to the end */
@@ -97,11 +97,11 @@ struct probe_bar {
 };
 
 /* Asks everything. The probe is to be given to probe_free(). */
-void probe_collect(struct client *client, struct probe *probe);
+void probe_collect(struct fpc *client, struct probe *probe);
 void probe_free(struct probe *probe);
 
 /* Reads the configuration space, `size` bytes of region 7, and finds its capabilities. */
-void probe_pci_read(struct client *client, uint64_t size, struct probe_pci *pci);
+void probe_pci_read(struct fpc *client, uint64_t size, struct probe_pci *pci);
 
 uint32_t probe_pci_get(const struct probe_pci *pci, unsigned int at, unsigned int bytes);
 

@@ -62,11 +62,11 @@ static bool put_error(struct json_object *object, int error)
 
 static void put_server(struct json_object *root, const struct probe *probe)
 {
-	const struct client_limits *limits = &probe->limits;
+	const struct fpc_limits *limits = &probe->limits;
 	struct json_object *version = put_object(root, "version");
 	struct json_object *caps = put_object(root, "capabilities");
 
-	put_number(version, "major", WIRE_MAJOR);
+	put_number(version, "major", FPC_MAJOR);
 	put_number(version, "minor", limits->minor);
 	put_number(caps, "max_msg_fds", limits->max_msg_fds);
 	put_number(caps, "max_data_xfer_size", limits->max_data_xfer);
@@ -83,8 +83,8 @@ static void put_device(struct json_object *root, const struct probe *probe)
 	if (put_error(device, probe->device_error))
 		return;
 	put_number(device, "flags", probe->device.flags);
-	put_bool(device, "pci", probe->device.flags & WIRE_DEVICE_PCI);
-	put_bool(device, "reset", probe->device.flags & WIRE_DEVICE_RESETTABLE);
+	put_bool(device, "pci", probe->device.flags & FPC_DEVICE_PCI);
+	put_bool(device, "reset", probe->device.flags & FPC_DEVICE_RESETTABLE);
 	put_number(device, "num_regions", probe->device.num_regions);
 	put_number(device, "num_irqs", probe->device.num_irqs);
 }
@@ -155,7 +155,7 @@ static void put_io_fds(struct json_object *object, const struct probe_region *re
 	put_number(io_fds, "num_fds", region->nr_fds);
 	entries = put_array(io_fds, "entries");
 	for (uint32_t i = 0; i < region->nr_io_fds; i++) {
-		const struct client_io_fd *probed = &region->io_fds[i].entry;
+		const struct fpc_io_fd *probed = &region->io_fds[i].entry;
 		struct json_object *entry = append(entries);
 
 		put_number(entry, "offset", probed->offset);
@@ -164,9 +164,9 @@ static void put_io_fds(struct json_object *object, const struct probe_region *re
 		put_text(entry, "type_name", probe_io_fd_type(probed->type));
 		put_number(entry, "flags", probed->flags);
 		put_number(entry, "fd_index", probed->fd_index);
-		if (probed->type == WIRE_IO_FD_IOREGIONFD)
+		if (probed->type == FPC_IO_FD_IOREGIONFD)
 			put_number(entry, "user_data", probed->user_data);
-		else if (probed->flags & WIRE_IOEVENTFD_DATAMATCH)
+		else if (probed->flags & FPC_IOEVENTFD_DATAMATCH)
 			put_number(entry, "datamatch", probed->datamatch);
 		if (region->io_fds[i].problem)
 			put_text(entry, "problem", region->io_fds[i].problem);
@@ -175,7 +175,7 @@ static void put_io_fds(struct json_object *object, const struct probe_region *re
 
 static void put_mapping(struct json_object *object, const struct probe_region *probed)
 {
-	const struct client_region *region = &probed->region;
+	const struct fpc_region *region = &probed->region;
 	struct json_object *mmap = put_object(object, "mmap");
 	struct json_object *areas;
 
@@ -193,7 +193,7 @@ static void put_mapping(struct json_object *object, const struct probe_region *p
 	}
 }
 
-static void put_region_caps(struct json_object *object, const struct client_region *region)
+static void put_region_caps(struct json_object *object, const struct fpc_region *region)
 {
 	struct json_object *caps = put_array(object, "capabilities");
 
@@ -229,7 +229,7 @@ static void put_regions(struct json_object *root, const struct probe *probe)
 
 	for (unsigned int i = 0; i < probe->nr_regions; i++) {
 		const struct probe_region *probed = &probe->regions[i];
-		const struct client_region *region = &probed->region;
+		const struct fpc_region *region = &probed->region;
 		struct json_object *object = append(regions);
 
 		put_number(object, "index", i);
@@ -238,12 +238,12 @@ static void put_regions(struct json_object *root, const struct probe *probe)
 			continue;
 		put_number(object, "size", region->size);
 		put_number(object, "flags", region->flags);
-		put_bool(object, "read", region->flags & WIRE_REGION_READABLE);
-		put_bool(object, "write", region->flags & WIRE_REGION_WRITEABLE);
+		put_bool(object, "read", region->flags & FPC_REGION_READABLE);
+		put_bool(object, "write", region->flags & FPC_REGION_WRITEABLE);
 		if (probe->pci.len && i < 6 && region->size)
 			put_bar(object, &probe->pci, i);
 		put_region_caps(object, region);
-		if (region->flags & WIRE_REGION_MMAP)
+		if (region->flags & FPC_REGION_MMAP)
 			put_mapping(object, probed);
 		if (region->size)
 			put_io_fds(object, probed);
@@ -264,10 +264,10 @@ static void put_irqs(struct json_object *root, const struct probe *probe)
 			continue;
 		put_number(irq, "count", probed->info.count);
 		put_number(irq, "flags", probed->info.flags);
-		put_bool(irq, "eventfd", probed->info.flags & WIRE_IRQ_EVENTFD);
-		put_bool(irq, "maskable", probed->info.flags & WIRE_IRQ_MASKABLE);
-		put_bool(irq, "automasked", probed->info.flags & WIRE_IRQ_AUTOMASKED);
-		put_bool(irq, "noresize", probed->info.flags & WIRE_IRQ_NORESIZE);
+		put_bool(irq, "eventfd", probed->info.flags & FPC_IRQ_EVENTFD);
+		put_bool(irq, "maskable", probed->info.flags & FPC_IRQ_MASKABLE);
+		put_bool(irq, "automasked", probed->info.flags & FPC_IRQ_AUTOMASKED);
+		put_bool(irq, "noresize", probed->info.flags & FPC_IRQ_NORESIZE);
 	}
 }
 
@@ -288,9 +288,9 @@ static void put_features(struct json_object *root, const struct probe *probe)
 		return;
 	migration = put_object(root, "migration");
 	put_number(migration, "flags", probe->migration);
-	put_bool(migration, "stop_copy", probe->migration & WIRE_MIGRATION_STOP_COPY);
-	put_bool(migration, "p2p", probe->migration & WIRE_MIGRATION_P2P);
-	put_bool(migration, "pre_copy", probe->migration & WIRE_MIGRATION_PRE_COPY);
+	put_bool(migration, "stop_copy", probe->migration & FPC_MIGRATION_STOP_COPY);
+	put_bool(migration, "p2p", probe->migration & FPC_MIGRATION_P2P);
+	put_bool(migration, "pre_copy", probe->migration & FPC_MIGRATION_PRE_COPY);
 	if (!probe->state_error)
 		put_text(migration, "state", probe_state_name(probe->state));
 }

@@ -118,22 +118,22 @@ static const struct name pci_irqs[] = {
 
 /* VFIO_REGION_INFO_CAP_* */
 static const struct name region_caps[] = {
-	{ WIRE_CAP_SPARSE_MMAP, "SPARSE_MMAP" },
-	{ WIRE_CAP_TYPE, "TYPE" },
+	{ FPC_REGION_CAP_SPARSE_MMAP, "SPARSE_MMAP" },
+	{ FPC_REGION_CAP_TYPE, "TYPE" },
 	{ 3, "MSIX_MAPPABLE" },
 };
 
 static const struct name io_fd_types[] = {
-	{ WIRE_IO_FD_IOEVENTFD, "ioeventfd" },
-	{ WIRE_IO_FD_IOREGIONFD, "ioregionfd" },
-	{ WIRE_IO_FD_SHADOW, "shadow ioeventfd" },
+	{ FPC_IO_FD_IOEVENTFD, "ioeventfd" },
+	{ FPC_IO_FD_IOREGIONFD, "ioregionfd" },
+	{ FPC_IO_FD_SHADOW, "shadow ioeventfd" },
 };
 
 static const struct name states[] = {
-	{ WIRE_MIG_ERROR, "ERROR" },	   { WIRE_MIG_STOP, "STOP" },
-	{ WIRE_MIG_RUNNING, "RUNNING" },   { WIRE_MIG_STOP_COPY, "STOP_COPY" },
-	{ WIRE_MIG_RESUMING, "RESUMING" }, { 5, "RUNNING_P2P" },
-	{ WIRE_MIG_PRE_COPY, "PRE_COPY" },
+	{ FPC_MIG_ERROR, "ERROR" },	  { FPC_MIG_STOP, "STOP" },
+	{ FPC_MIG_RUNNING, "RUNNING" },	  { FPC_MIG_STOP_COPY, "STOP_COPY" },
+	{ FPC_MIG_RESUMING, "RESUMING" }, { 5, "RUNNING_P2P" },
+	{ FPC_MIG_PRE_COPY, "PRE_COPY" },
 };
 
 const char *probe_class_name(uint32_t class_)
@@ -156,14 +156,14 @@ const char *probe_extended_name(uint16_t id)
 
 const char *probe_region_name(const struct probe *probe, uint32_t index)
 {
-	bool is_pci = probe->device.flags & WIRE_DEVICE_PCI;
+	bool is_pci = probe->device.flags & FPC_DEVICE_PCI;
 
 	return is_pci && index <= 8 ? FIND(pci_regions, index) : "device specific";
 }
 
 const char *probe_irq_name(const struct probe *probe, uint32_t index)
 {
-	bool is_pci = probe->device.flags & WIRE_DEVICE_PCI;
+	bool is_pci = probe->device.flags & FPC_DEVICE_PCI;
 
 	return is_pci && index <= 4 ? FIND(pci_irqs, index) : "device specific";
 }

@@ -40,13 +40,13 @@ struct probe_bar probe_pci_bar(const struct probe_pci *pci, unsigned int index)
 }
 
 /* 256 bytes at once, or by registers where the server has it no other way. */
-static int read_block(struct client *client, struct probe_pci *pci)
+static int read_block(struct fpc *client, struct probe_pci *pci)
 {
 	uint8_t *to = pci->config + pci->len;
-	int ret = client_region_read(client, CONFIG_REGION, pci->len, to, STANDARD_BYTES);
+	int ret = fpc_region_read(client, CONFIG_REGION, pci->len, to, STANDARD_BYTES);
 
 	for (unsigned int i = 0; ret && ret != -ECONNRESET && i < STANDARD_BYTES; i += 4) {
-		ret = client_region_read(client, CONFIG_REGION, pci->len + i, to + i, 4);
+		ret = fpc_region_read(client, CONFIG_REGION, pci->len + i, to + i, 4);
 		if (ret)
 			return ret;
 		if (i + 4 == STANDARD_BYTES)
@@ -114,7 +114,7 @@ static void find_extended(struct probe_pci *pci)
 	}
 }
 
-void probe_pci_read(struct client *client, uint64_t size, struct probe_pci *pci)
+void probe_pci_read(struct fpc *client, uint64_t size, struct probe_pci *pci)
 {
 	pci->is_there = true;
 	pci->error = size < STANDARD_BYTES ? -EPROTO : read_block(client, pci);

@@ -42,9 +42,9 @@ static void print_size(uint64_t bytes)
 
 static void print_server(const struct probe *probe)
 {
-	const struct client_limits *limits = &probe->limits;
+	const struct fpc_limits *limits = &probe->limits;
 
-	printf("%s: vfio-user %u.%u\n", probe->socket, WIRE_MAJOR, limits->minor);
+	printf("%s: vfio-user %u.%u\n", probe->socket, FPC_MAJOR, limits->minor);
 	printf("  takes   %u fds a message, ", limits->max_msg_fds);
 	print_size(limits->max_data_xfer);
 	printf(" a transfer, %" PRIu64 " DMA windows, page sizes %#" PRIx64 "\n",
@@ -59,8 +59,8 @@ static void print_server(const struct probe *probe)
 static void print_device(const struct probe *probe)
 {
 	static const struct bit bits[] = {
-		{ WIRE_DEVICE_PCI, "PCI" },
-		{ WIRE_DEVICE_RESETTABLE, "can be reset" },
+		{ FPC_DEVICE_PCI, "PCI" },
+		{ FPC_DEVICE_RESETTABLE, "can be reset" },
 	};
 
 	if (probe->device_error) {
@@ -114,7 +114,7 @@ static void print_io_fds(const struct probe_region *region)
 		printf("      io fds: %u entries of %u bytes, %u fds\n", region->nr_io_fds,
 		       region->entry_bytes, region->nr_fds);
 	for (uint32_t i = 0; i < region->nr_io_fds; i++) {
-		const struct client_io_fd *entry = &region->io_fds[i].entry;
+		const struct fpc_io_fd *entry = &region->io_fds[i].entry;
 
 		printf("        %#-8" PRIx64, entry->offset);
 		if (entry->size)
@@ -122,9 +122,9 @@ static void print_io_fds(const struct probe_region *region)
 		else
 			printf(" any width");
 		printf(", %s, fd %u", probe_io_fd_type(entry->type), entry->fd_index);
-		if (entry->type != WIRE_IO_FD_IOREGIONFD && entry->flags & WIRE_IOEVENTFD_DATAMATCH)
+		if (entry->type != FPC_IO_FD_IOREGIONFD && entry->flags & FPC_IOEVENTFD_DATAMATCH)
 			printf(", value %#" PRIx64, entry->datamatch);
-		if (entry->type == WIRE_IO_FD_IOREGIONFD)
+		if (entry->type == FPC_IO_FD_IOREGIONFD)
 			printf(", user data %#" PRIx64, entry->user_data);
 		printf(", flags %#x", entry->flags);
 		if (region->io_fds[i].problem)
@@ -135,9 +135,9 @@ static void print_io_fds(const struct probe_region *region)
 
 static void print_mapping(const struct probe_region *probed)
 {
-	const struct client_region *region = &probed->region;
+	const struct fpc_region *region = &probed->region;
 
-	if (region->flags & WIRE_REGION_MMAP) {
+	if (region->flags & FPC_REGION_MMAP) {
 		printf("      mappable: at %#" PRIx64 " of %s%s\n", region->offset,
 		       probed->has_file ? "its file" : "a file that was not sent",
 		       region->sealed ? ", which can't shrink" : "");
@@ -174,9 +174,9 @@ static void print_bar(const struct probe *probe, unsigned int index)
 static void print_region(const struct probe *probe, unsigned int index)
 {
 	static const struct bit bits[] = {
-		{ WIRE_REGION_READABLE, "read" },
-		{ WIRE_REGION_WRITEABLE, "write" },
-		{ WIRE_REGION_MMAP, "mmap" },
+		{ FPC_REGION_READABLE, "read" },
+		{ FPC_REGION_WRITEABLE, "write" },
+		{ FPC_REGION_MMAP, "mmap" },
 	};
 	const struct probe_region *region = &probe->regions[index];
 
@@ -200,10 +200,10 @@ static void print_region(const struct probe *probe, unsigned int index)
 static void print_irq(const struct probe *probe, unsigned int index)
 {
 	static const struct bit bits[] = {
-		{ WIRE_IRQ_EVENTFD, "eventfd" },
-		{ WIRE_IRQ_MASKABLE, "maskable" },
-		{ WIRE_IRQ_AUTOMASKED, "automasked" },
-		{ WIRE_IRQ_NORESIZE, "no resize" },
+		{ FPC_IRQ_EVENTFD, "eventfd" },
+		{ FPC_IRQ_MASKABLE, "maskable" },
+		{ FPC_IRQ_AUTOMASKED, "automasked" },
+		{ FPC_IRQ_NORESIZE, "no resize" },
 	};
 	const struct probe_irq *irq = &probe->irqs[index];
 
@@ -222,9 +222,9 @@ static void print_irq(const struct probe *probe, unsigned int index)
 static void print_features(const struct probe *probe)
 {
 	static const struct bit bits[] = {
-		{ WIRE_MIGRATION_STOP_COPY, "STOP_COPY" },
-		{ WIRE_MIGRATION_P2P, "P2P" },
-		{ WIRE_MIGRATION_PRE_COPY, "PRE_COPY" },
+		{ FPC_MIGRATION_STOP_COPY, "STOP_COPY" },
+		{ FPC_MIGRATION_P2P, "P2P" },
+		{ FPC_MIGRATION_PRE_COPY, "PRE_COPY" },
 	};
 
 	printf("\nfeatures\n");

@@ -13,7 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "client.h"
+#include "fastpath-client.h"
 #include "kselftest_harness.h"
 #include "log.h"
 #include "script.h"
@@ -24,7 +24,7 @@
 /* A script, and a client that is connected to it. */
 FIXTURE(client_library) {
 	struct script script;
-	struct client *client;
+	struct fpc *client;
 };
 
 FIXTURE_SETUP(client_library)
@@ -35,16 +35,16 @@ FIXTURE_SETUP(client_library)
 
 FIXTURE_TEARDOWN(client_library)
 {
-	client_close(self->client);
+	fpc_close(self->client);
 }
 
 static int connect_flags(struct script *script, script_fn *fn, unsigned int timeout_ms,
-			 unsigned int flags, struct client **client)
+			 unsigned int flags, struct fpc **client)
 {
-	const struct client_options options = { .timeout_ms = timeout_ms, .flags = flags };
+	const struct fpc_options options = { .timeout_ms = timeout_ms, .flags = flags };
 
 	script_start(script, fn);
-	return client_open(script->fd, &options, client);
+	return fpc_open(script->fd, &options, client);
 }
 
 #define CONNECT(fn) ASSERT_EQ(0, connect_flags(&self->script, fn, TIMEOUT_MS, 0, &self->client))
@@ -52,7 +52,7 @@ static int connect_flags(struct script *script, script_fn *fn, unsigned int time
 /* The client leaves, and the script has found everything as it expected. */
 #define END()                                            \
 	do {                                             \
-		client_close(self->client);              \
+		fpc_close(self->client);                 \
 		self->client = NULL;                     \
 		EXPECT_EQ(0, script_end(&self->script)); \
 	} while (0)
@@ -63,7 +63,7 @@ static int connect_flags(struct script *script, script_fn *fn, unsigned int time
 
 /* What callbacks were told, in this order. */
 struct heard {
-	struct client *client;
+	struct fpc *client;
 	unsigned int nr;
 	ssize_t results[MAX_DONE];
 	const void *bodies[MAX_DONE];
@@ -93,12 +93,12 @@ static void hear_order(void *opaque, ssize_t result, const void *body)
 	hear(expected->heard, result, body);
 }
 
-static int turn_until_quiet(struct client *client)
+static int turn_until_quiet(struct fpc *client)
 {
 	int ret = 0;
 
-	while (!ret && client_in_flight(client))
-		ret = client_turn(client, TIMEOUT_MS);
+	while (!ret && fpc_in_flight(client))
+		ret = fpc_turn(client, TIMEOUT_MS);
 	return ret;
 }
 
@@ -143,10 +143,10 @@ TEST_F(client_library, submitted_calls_may_be_answered_in_any_order)
 	CONNECT(backwards);
 	for (uint32_t i = 0; i < 3; i++) {
 		calls[i].heard = &heard;
-		ASSERT_EQ(0, client_submit_read(self->client, 2, 4 * i, &calls[i].value, 4,
-						hear_order, &calls[i]));
+		ASSERT_EQ(0, fpc_submit_read(self->client, 2, 4 * i, &calls[i].value, 4, hear_order,
+					     &calls[i]));
 	}
-	EXPECT_EQ(3, client_in_flight(self->client));
+	EXPECT_EQ(3, fpc_in_flight(self->client));
 	ASSERT_EQ(0, turn_until_quiet(self->client));
 	for (uint32_t i = 0; i < 3; i++) {
 		EXPECT_EQ(2 - i, calls[i].order);
@@ -174,8 +174,8 @@ TEST_F(client_library, two_thousand_calls_may_be_in_flight)
 	CONNECT(echo_reads);
 	for (uint32_t i = 0; i < MAX_DONE; i++) {
 		calls[i].heard = &heard;
-		ASSERT_EQ(0, client_submit_read(self->client, 0, i, &calls[i].value, 4, hear_order,
-						&calls[i]));
+		ASSERT_EQ(0, fpc_submit_read(self->client, 0, i, &calls[i].value, 4, hear_order,
+					     &calls[i]));
 	}
 	ASSERT_EQ(0, turn_until_quiet(self->client));
 	EXPECT_EQ(MAX_DONE, heard.nr);
@@ -192,9 +192,9 @@ static void nest(void *opaque, ssize_t result, const void *body)
 	static uint32_t value;
 
 	hear(heard, result, body);
-	heard->nested = client_region_read(heard->client, 0, 0, &value, sizeof(value));
+	heard->nested = fpc_region_read(heard->client, 0, 0, &value, sizeof(value));
 	if (heard->nr == 1)
-		client_submit_read(heard->client, 0, 0, &value, sizeof(value), nest, heard);
+		fpc_submit_read(heard->client, 0, 0, &value, sizeof(value), nest, heard);
 }
 
 TEST_F(client_library, a_callback_may_submit_but_not_wait)
@@ -204,7 +204,7 @@ TEST_F(client_library, a_callback_may_submit_but_not_wait)
 
 	CONNECT(echo_reads);
 	heard.client = self->client;
-	ASSERT_EQ(0, client_submit_read(self->client, 0, 0, &value, 4, nest, &heard));
+	ASSERT_EQ(0, fpc_submit_read(self->client, 0, 0, &value, 4, nest, &heard));
 	ASSERT_EQ(0, turn_until_quiet(self->client));
 	EXPECT_EQ(2, heard.nr);
 	EXPECT_EQ(-EDEADLK, heard.nested);
@@ -217,8 +217,8 @@ TEST_F(client_library, waiting_calls_and_submitted_ones_mix)
 	uint32_t value, other;
 
 	CONNECT(echo_reads);
-	ASSERT_EQ(0, client_submit_read(self->client, 0, 7, &value, 4, hear, &heard));
-	ASSERT_EQ(0, client_region_read(self->client, 0, 9, &other, 4));
+	ASSERT_EQ(0, fpc_submit_read(self->client, 0, 7, &value, 4, hear, &heard));
+	ASSERT_EQ(0, fpc_region_read(self->client, 0, 9, &other, 4));
 	EXPECT_EQ(9, other);
 	EXPECT_EQ(1, heard.nr);
 	EXPECT_EQ(7, value);
@@ -232,12 +232,12 @@ TEST_F(client_library, its_fd_is_readable_when_there_is_something_to_do)
 	uint32_t value;
 
 	CONNECT(echo_reads);
-	ready = (struct pollfd){ .fd = client_fd(self->client), .events = POLLIN };
+	ready = (struct pollfd){ .fd = fpc_fd(self->client), .events = POLLIN };
 	for (int i = 0; i < 3; i++) {
-		ASSERT_EQ(0, client_submit_read(self->client, 0, 7, &value, 4, hear, &heard));
-		while (client_in_flight(self->client)) {
-			ASSERT_EQ(0, client_turn(self->client, 0));
-			if (client_in_flight(self->client))
+		ASSERT_EQ(0, fpc_submit_read(self->client, 0, 7, &value, 4, hear, &heard));
+		while (fpc_in_flight(self->client)) {
+			ASSERT_EQ(0, fpc_turn(self->client, 0));
+			if (fpc_in_flight(self->client))
 				ASSERT_EQ(1, poll(&ready, 1, TIMEOUT_MS));
 		}
 	}
@@ -263,15 +263,15 @@ TEST_F(client_library, a_submitted_call_without_an_answer_times_out)
 	uint32_t value;
 
 	ASSERT_EQ(0, connect_flags(&self->script, answer_second, 50, 0, &self->client));
-	ready = (struct pollfd){ .fd = client_fd(self->client), .events = POLLIN };
-	ASSERT_EQ(0, client_submit_read(self->client, 0, 0, &value, 4, hear, &heard));
-	ASSERT_EQ(0, client_submit_read(self->client, 0, 0, &value, 4, hear, &heard));
-	while (client_turn(self->client, 0) == 0)
+	ready = (struct pollfd){ .fd = fpc_fd(self->client), .events = POLLIN };
+	ASSERT_EQ(0, fpc_submit_read(self->client, 0, 0, &value, 4, hear, &heard));
+	ASSERT_EQ(0, fpc_submit_read(self->client, 0, 0, &value, 4, hear, &heard));
+	while (fpc_turn(self->client, 0) == 0)
 		ASSERT_EQ(1, poll(&ready, 1, TIMEOUT_MS));
 	ASSERT_EQ(2, heard.nr);
 	EXPECT_EQ(0, heard.results[0]);
 	EXPECT_EQ(-ETIMEDOUT, heard.results[1]);
-	EXPECT_EQ(-ECONNRESET, client_region_read(self->client, 0, 0, &value, 4));
+	EXPECT_EQ(-ECONNRESET, fpc_region_read(self->client, 0, 0, &value, 4));
 	END();
 }
 
@@ -288,13 +288,13 @@ TEST_F(client_library, when_the_server_leaves_every_submitted_call_is_told)
 	uint32_t value;
 
 	CONNECT(leave_after_two);
-	ASSERT_EQ(0, client_submit_read(self->client, 0, 0, &value, 4, hear, &heard));
-	ASSERT_EQ(0, client_submit_read(self->client, 0, 0, &value, 4, hear, &heard));
+	ASSERT_EQ(0, fpc_submit_read(self->client, 0, 0, &value, 4, hear, &heard));
+	ASSERT_EQ(0, fpc_submit_read(self->client, 0, 0, &value, 4, hear, &heard));
 	EXPECT_EQ(-ECONNRESET, turn_until_quiet(self->client));
 	ASSERT_EQ(2, heard.nr);
 	EXPECT_EQ(-ECONNRESET, heard.results[0]);
 	EXPECT_EQ(-ECONNRESET, heard.results[1]);
-	EXPECT_EQ(-ECONNRESET, client_submit_read(self->client, 0, 0, &value, 4, hear, &heard));
+	EXPECT_EQ(-ECONNRESET, fpc_submit_read(self->client, 0, 0, &value, 4, hear, &heard));
 	END();
 }
 
@@ -324,11 +324,11 @@ TEST_F(client_library, answers_that_do_not_fit_are_not_taken_for_any)
 	uint32_t value = 0;
 
 	CONNECT(odd_answers);
-	EXPECT_EQ(0, client_region_read(self->client, 0, 0, &value, 4));
+	EXPECT_EQ(0, fpc_region_read(self->client, 0, 0, &value, 4));
 	EXPECT_EQ(2, value);
-	EXPECT_EQ(-EPROTO, client_region_read(self->client, 0, 0, &value, 4));
-	EXPECT_EQ(-EPROTO, client_region_read(self->client, 0, 0, &value, 4));
-	EXPECT_EQ(-EIO, client_region_read(self->client, 0, 0, &value, 4));
+	EXPECT_EQ(-EPROTO, fpc_region_read(self->client, 0, 0, &value, 4));
+	EXPECT_EQ(-EPROTO, fpc_region_read(self->client, 0, 0, &value, 4));
+	EXPECT_EQ(-EIO, fpc_region_read(self->client, 0, 0, &value, 4));
 	END();
 }
 
@@ -358,11 +358,11 @@ TEST_F(client_library, an_access_larger_than_the_server_takes_is_several)
 	uint8_t data[250];
 
 	CONNECT(count_reads);
-	ASSERT_EQ(0, client_region_read(self->client, 0, 1000, data, sizeof(data)));
+	ASSERT_EQ(0, fpc_region_read(self->client, 0, 1000, data, sizeof(data)));
 	EXPECT_EQ(250, data[0]);
 	EXPECT_EQ(150, data[100]);
 	EXPECT_EQ(50, data[249]);
-	EXPECT_EQ(-E2BIG, client_submit_read(self->client, 0, 0, data, 101, hear, NULL));
+	EXPECT_EQ(-E2BIG, fpc_submit_read(self->client, 0, 0, data, 101, hear, NULL));
 	END();
 }
 
@@ -449,13 +449,13 @@ TEST_F(client_library, the_server_reads_and_writes_memory_within_the_windows_onl
 	uint32_t value;
 
 	CONNECT(use_memory);
-	ASSERT_EQ(0, client_dma_map_memory(self->client, memory, 0x1000, 8, RW));
-	ASSERT_EQ(0, client_dma_map_memory(self->client, rom, 0x2000, 3, WIRE_DMA_READABLE));
-	EXPECT_EQ(0, client_region_read(self->client, 0, 0, &value, 4));
+	ASSERT_EQ(0, fpc_dma_map_memory(self->client, memory, 0x1000, 8, RW));
+	ASSERT_EQ(0, fpc_dma_map_memory(self->client, rom, 0x2000, 3, WIRE_DMA_READABLE));
+	EXPECT_EQ(0, fpc_region_read(self->client, 0, 0, &value, 4));
 	EXPECT_STREQ("XYcdefgh", memory);
 	EXPECT_STREQ("rom", rom);
-	ASSERT_EQ(0, client_dma_unmap(self->client, 0x1000, 8));
-	EXPECT_EQ(0, client_region_read(self->client, 0, 0, &value, 4));
+	ASSERT_EQ(0, fpc_dma_unmap(self->client, 0x1000, 8));
+	EXPECT_EQ(0, fpc_region_read(self->client, 0, 0, &value, 4));
 	EXPECT_EQ(2, value);
 	END();
 }
@@ -492,9 +492,9 @@ TEST_F(client_library, a_callback_may_answer_for_the_windows)
 	uint32_t value;
 
 	CONNECT(use_callback);
-	client_set_dma(self->client, answer_dma, &seen);
-	ASSERT_EQ(0, client_dma_map(self->client, -1, 0, 0x1000, 0x1000, RW));
-	EXPECT_EQ(0, client_region_read(self->client, 0, 0, &value, 4));
+	fpc_set_dma(self->client, answer_dma, &seen);
+	ASSERT_EQ(0, fpc_dma_map(self->client, -1, 0, 0x1000, 0x1000, RW));
+	EXPECT_EQ(0, fpc_region_read(self->client, 0, 0, &value, 4));
 	EXPECT_EQ(0x1002, seen);
 	END();
 }
@@ -518,10 +518,10 @@ TEST_F(client_library, a_window_that_the_server_refused_is_none_and_its_limit_is
 	uint32_t value;
 
 	CONNECT(refuse_map);
-	EXPECT_EQ(-EEXIST, client_dma_map_memory(self->client, memory, 0x1000, 8, RW));
-	EXPECT_EQ(0, client_region_read(self->client, 0, 0, &value, 4));
-	EXPECT_EQ(0, client_dma_map_memory(self->client, memory, 0x1000, 8, RW));
-	EXPECT_EQ(-ENOSPC, client_dma_map_memory(self->client, memory, 0x2000, 8, RW));
+	EXPECT_EQ(-EEXIST, fpc_dma_map_memory(self->client, memory, 0x1000, 8, RW));
+	EXPECT_EQ(0, fpc_region_read(self->client, 0, 0, &value, 4));
+	EXPECT_EQ(0, fpc_dma_map_memory(self->client, memory, 0x1000, 8, RW));
+	EXPECT_EQ(-ENOSPC, fpc_dma_map_memory(self->client, memory, 0x2000, 8, RW));
 	END();
 }
 
@@ -566,9 +566,9 @@ TEST_F(client_library, the_servers_commands_are_answered_on_the_twin_socket)
 	uint32_t value;
 
 	CONNECT(use_twin);
-	EXPECT_TRUE(client_limits(self->client)->twin_socket);
-	ASSERT_EQ(0, client_dma_map_memory(self->client, memory, 0x1000, 4, RW));
-	EXPECT_EQ(0, client_region_read(self->client, 0, 0, &value, 4));
+	EXPECT_TRUE(fpc_limits(self->client)->twin_socket);
+	ASSERT_EQ(0, fpc_dma_map_memory(self->client, memory, 0x1000, 4, RW));
+	EXPECT_EQ(0, fpc_region_read(self->client, 0, 0, &value, 4));
 	END();
 }
 
@@ -613,9 +613,9 @@ static void no_twin(int fd)
 
 TEST_F(client_library, a_client_may_do_without_the_twin_socket)
 {
-	ASSERT_EQ(0, connect_flags(&self->script, no_twin, TIMEOUT_MS, CLIENT_NO_TWIN_SOCKET,
+	ASSERT_EQ(0, connect_flags(&self->script, no_twin, TIMEOUT_MS, FPC_NO_TWIN_SOCKET,
 				   &self->client));
-	EXPECT_FALSE(client_limits(self->client)->twin_socket);
+	EXPECT_FALSE(fpc_limits(self->client)->twin_socket);
 	END();
 }
 
@@ -734,10 +734,10 @@ static void tell_regions(int fd)
 
 TEST_F(client_library, a_region_tells_its_areas_type_and_file)
 {
-	struct client_region region;
+	struct fpc_region region;
 
 	CONNECT(tell_regions);
-	ASSERT_EQ(0, client_region_open(self->client, REGION_GOOD, &region));
+	ASSERT_EQ(0, fpc_region_open(self->client, REGION_GOOD, &region));
 	EXPECT_EQ(REGION_BYTES, region.size);
 	EXPECT_TRUE(region.has_sparse);
 	ASSERT_EQ(2, region.nr_areas);
@@ -749,18 +749,18 @@ TEST_F(client_library, a_region_tells_its_areas_type_and_file)
 	EXPECT_EQ(2, region.nr_caps);
 	EXPECT_LE(0, region.fd);
 	EXPECT_FALSE(region.sealed);
-	client_region_close(&region);
+	fpc_region_close(&region);
 	EXPECT_EQ(-1, region.fd);
 	END();
 }
 
 TEST_F(client_library, capabilities_that_lead_astray_are_refused)
 {
-	struct client_region region;
+	struct fpc_region region;
 
 	CONNECT(tell_regions);
 	for (uint32_t i = REGION_GOOD + 1; i < NR_REGION_REPLIES; i++) {
-		EXPECT_EQ(-EPROTO, client_region_open(self->client, i, &region))
+		EXPECT_EQ(-EPROTO, fpc_region_open(self->client, i, &region))
 		{
 			TH_LOG("reply %u", i);
 		}
@@ -772,12 +772,12 @@ TEST_F(client_library, capabilities_that_lead_astray_are_refused)
 
 TEST_F(client_library, a_region_is_mapped_within_its_areas_and_its_file_only)
 {
-	struct client_region region;
+	struct fpc_region region;
 	char *at;
 
 	CONNECT(tell_regions);
-	ASSERT_EQ(0, client_region_open(self->client, REGION_GOOD, &region));
-#define MAP(offset, size) client_region_map(&region, offset, size, PROT_READ, (void **)&at)
+	ASSERT_EQ(0, fpc_region_open(self->client, REGION_GOOD, &region));
+#define MAP(offset, size) fpc_region_map(&region, offset, size, PROT_READ, (void **)&at)
 	ASSERT_EQ(0, MAP(0x2000, 0x1000));
 	EXPECT_EQ(0, memcmp(at, "here", 4));
 	munmap(at, 0x1000);
@@ -797,7 +797,7 @@ TEST_F(client_library, a_region_is_mapped_within_its_areas_and_its_file_only)
 	region.flags = WIRE_REGION_READABLE;
 	EXPECT_EQ(-ENODEV, MAP(0x2000, 0x1000));
 #undef MAP
-	client_region_close(&region);
+	fpc_region_close(&region);
 	END();
 }
 
@@ -829,12 +829,12 @@ static void many_areas(int fd)
 
 TEST_F(client_library, a_region_that_does_not_fit_is_asked_for_again)
 {
-	struct client_region region;
+	struct fpc_region region;
 
 	CONNECT(many_areas);
-	ASSERT_EQ(0, client_region_open(self->client, 0, &region));
+	ASSERT_EQ(0, fpc_region_open(self->client, 0, &region));
 	EXPECT_EQ(100, region.nr_areas);
-	client_region_close(&region);
+	fpc_region_close(&region);
 	END();
 }
 
@@ -865,21 +865,21 @@ static void write_multi(int fd)
 
 TEST_F(client_library, several_writes_go_in_one_message)
 {
-	const struct client_write writes[] = {
+	const struct fpc_write writes[] = {
 		{ .offset = 8, .region = 0, .count = 8, .data = 1 },
 		{ .offset = 16, .region = 2, .count = 4, .data = 0xabcd },
 	};
-	const struct client_write wide = { .count = 9 };
+	const struct fpc_write wide = { .count = 9 };
 	size_t done;
 
 	CONNECT(write_multi);
-	EXPECT_EQ(0, client_region_write_multi(self->client, writes, 2, &done));
+	EXPECT_EQ(0, fpc_region_write_multi(self->client, writes, 2, &done));
 	EXPECT_EQ(2, done);
-	EXPECT_EQ(-EIO, client_region_write_multi(self->client, writes, 2, &done));
+	EXPECT_EQ(-EIO, fpc_region_write_multi(self->client, writes, 2, &done));
 	EXPECT_EQ(1, done);
-	EXPECT_EQ(-EPROTO, client_region_write_multi(self->client, writes, 2, &done));
+	EXPECT_EQ(-EPROTO, fpc_region_write_multi(self->client, writes, 2, &done));
 	EXPECT_EQ(0, done);
-	EXPECT_EQ(-EINVAL, client_region_write_multi(self->client, &wide, 1, &done));
+	EXPECT_EQ(-EINVAL, fpc_region_write_multi(self->client, &wide, 1, &done));
 	END();
 }
 
@@ -891,11 +891,11 @@ static void say_version_only(int fd)
 
 TEST_F(client_library, several_writes_are_not_sent_to_a_server_that_does_not_offer_them)
 {
-	const struct client_write write = { .count = 4 };
+	const struct fpc_write write = { .count = 4 };
 	size_t done;
 
 	CONNECT(say_version_only);
-	EXPECT_EQ(-EOPNOTSUPP, client_region_write_multi(self->client, &write, 1, &done));
+	EXPECT_EQ(-EOPNOTSUPP, fpc_region_write_multi(self->client, &write, 1, &done));
 	END();
 }
 
@@ -979,17 +979,17 @@ TEST_F(client_library, a_devices_state_is_read_and_written_as_a_stream)
 	uint32_t state;
 
 	CONNECT(migrate);
-	EXPECT_EQ(0, client_feature_probe(self->client, WIRE_FEATURE_MIGRATION, WIRE_FEATURE_GET));
-	EXPECT_EQ(0, client_migration_flags(self->client, &flags));
+	EXPECT_EQ(0, fpc_feature_probe(self->client, WIRE_FEATURE_MIGRATION, WIRE_FEATURE_GET));
+	EXPECT_EQ(0, fpc_migration_flags(self->client, &flags));
 	EXPECT_EQ(WIRE_MIGRATION_STOP_COPY, flags);
-	EXPECT_EQ(0, client_migration_state(self->client, &state));
+	EXPECT_EQ(0, fpc_migration_state(self->client, &state));
 	EXPECT_EQ(WIRE_MIG_RUNNING, state);
-	EXPECT_EQ(-EPROTO, client_migration_state(self->client, &state));
-	EXPECT_EQ(0, client_migration_set_state(self->client, WIRE_MIG_STOP_COPY));
-	EXPECT_EQ(STREAM_BYTES, client_migration_read(self->client, data, sizeof(data)));
+	EXPECT_EQ(-EPROTO, fpc_migration_state(self->client, &state));
+	EXPECT_EQ(0, fpc_migration_set_state(self->client, WIRE_MIG_STOP_COPY));
+	EXPECT_EQ(STREAM_BYTES, fpc_migration_read(self->client, data, sizeof(data)));
 	EXPECT_EQ(STREAM_BYTES, data[0]);
 	EXPECT_EQ(50, data[STREAM_BYTES - 1]);
-	EXPECT_EQ(0, client_migration_write(self->client, data, STREAM_BYTES));
+	EXPECT_EQ(0, fpc_migration_write(self->client, data, STREAM_BYTES));
 	END();
 }
 
@@ -1018,10 +1018,10 @@ TEST_F(client_library, a_stream_or_feature_that_is_not_as_it_says_is_refused)
 	uint64_t flags;
 
 	CONNECT(lie_about_data);
-	EXPECT_EQ(-EPROTO, client_migration_read(self->client, data, sizeof(data)));
-	EXPECT_EQ(-EPROTO, client_migration_read(self->client, data, sizeof(data)));
-	EXPECT_EQ(-EPROTO, client_migration_flags(self->client, &flags));
-	EXPECT_EQ(-EPROTO, client_migration_flags(self->client, &flags));
+	EXPECT_EQ(-EPROTO, fpc_migration_read(self->client, data, sizeof(data)));
+	EXPECT_EQ(-EPROTO, fpc_migration_read(self->client, data, sizeof(data)));
+	EXPECT_EQ(-EPROTO, fpc_migration_flags(self->client, &flags));
+	EXPECT_EQ(-EPROTO, fpc_migration_flags(self->client, &flags));
 	END();
 }
 
@@ -1057,20 +1057,20 @@ static void log_dma(int fd)
 
 TEST_F(client_library, the_pages_that_a_device_wrote_to_are_reported)
 {
-	const struct client_dma_range range = { 0x10000, 0x80000 };
+	const struct fpc_dma_range range = { 0x10000, 0x80000 };
 	uint64_t bits[2];
 
 	CONNECT(log_dma);
-	ASSERT_EQ(sizeof(bits), client_dma_log_bytes(0x80000, 4096));
-	EXPECT_EQ(0, client_dma_log_start(self->client, 4096, &range, 1));
-	EXPECT_EQ(0, client_dma_log_report(self->client, 0x10000, 0x80000, 4096, bits));
+	ASSERT_EQ(sizeof(bits), fpc_dma_log_bytes(0x80000, 4096));
+	EXPECT_EQ(0, fpc_dma_log_start(self->client, 4096, &range, 1));
+	EXPECT_EQ(0, fpc_dma_log_report(self->client, 0x10000, 0x80000, 4096, bits));
 	EXPECT_EQ(5, bits[0]);
 	EXPECT_EQ(1ull << 63, bits[1]);
-	EXPECT_EQ(-EPROTO, client_dma_log_report(self->client, 0x10000, 0x80000, 4096, bits));
-	EXPECT_EQ(-EINVAL, client_dma_log_report(self->client, 0, 0x80000, 4095, bits));
-	EXPECT_EQ(-EINVAL, client_dma_log_report(self->client, 0, 0, 4096, bits));
-	EXPECT_EQ(-E2BIG, client_dma_log_report(self->client, 0, UINT64_MAX, 1, bits));
-	EXPECT_EQ(0, client_dma_log_stop(self->client));
+	EXPECT_EQ(-EPROTO, fpc_dma_log_report(self->client, 0x10000, 0x80000, 4096, bits));
+	EXPECT_EQ(-EINVAL, fpc_dma_log_report(self->client, 0, 0x80000, 4095, bits));
+	EXPECT_EQ(-EINVAL, fpc_dma_log_report(self->client, 0, 0, 4096, bits));
+	EXPECT_EQ(-E2BIG, fpc_dma_log_report(self->client, 0, UINT64_MAX, 1, bits));
+	EXPECT_EQ(0, fpc_dma_log_stop(self->client));
 	END();
 }
 
@@ -1137,12 +1137,12 @@ TEST_F(client_library, interrupts_come_as_eventfds_as_many_at_once_as_the_server
 	int fds[6];
 
 	CONNECT(take_irqs);
-	ASSERT_EQ(0, client_irqs_open(self->client, 2, 1, 5, fds));
+	ASSERT_EQ(0, fpc_irqs_open(self->client, 2, 1, 5, fds));
 	for (int i = 0; i < 5; i++)
 		EXPECT_TRUE(rang(fds[i]));
-	client_irqs_close(self->client, 2, 1, 5, fds);
+	fpc_irqs_close(self->client, 2, 1, 5, fds);
 	EXPECT_EQ(-1, fds[4]);
-	EXPECT_EQ(-EINVAL, client_irqs_open(self->client, 2, 1, 6, fds));
+	EXPECT_EQ(-EINVAL, fpc_irqs_open(self->client, 2, 1, 6, fds));
 	END();
 }
 
@@ -1200,7 +1200,7 @@ static void second_life_reset(int fd)
 #define NR_IRQS 5
 
 /* A client with windows and interrupts, whose server has gone. */
-static int lose_server(struct script *script, unsigned int flags, struct client **client, int *fds)
+static int lose_server(struct script *script, unsigned int flags, struct fpc **client, int *fds)
 {
 	static char memory[4096];
 	int file = memfd_create("memory", 0);
@@ -1209,19 +1209,19 @@ static int lose_server(struct script *script, unsigned int flags, struct client 
 
 	if (ret || ftruncate(file, 4096))
 		return ret ? ret : -errno;
-	ret = client_dma_map(*client, file, 0, 0x1000, 0x1000, RW)		 ?:
-		      client_dma_map_memory(*client, memory, 0x2000, 0x1000, RW) ?:
-		      client_dma_map_memory(*client, memory, 0x3000, 0x1000, RW) ?:
-		      client_dma_unmap(*client, 0x3000, 0x1000)			 ?:
-		      client_irqs_open(*client, 2, 0, NR_IRQS, fds)		 ?:
-		      client_set_irqs(*client, WIRE_IRQ_DATA_EVENTFD | WIRE_IRQ_ACTION_TRIGGER, 2,
-				      1, 1, NULL);
+	ret = fpc_dma_map(*client, file, 0, 0x1000, 0x1000, RW)		      ?:
+		      fpc_dma_map_memory(*client, memory, 0x2000, 0x1000, RW) ?:
+		      fpc_dma_map_memory(*client, memory, 0x3000, 0x1000, RW) ?:
+		      fpc_dma_unmap(*client, 0x3000, 0x1000)		      ?:
+		      fpc_irqs_open(*client, 2, 0, NR_IRQS, fds)	      ?:
+		      fpc_set_irqs(*client, WIRE_IRQ_DATA_EVENTFD | WIRE_IRQ_ACTION_TRIGGER, 2, 1,
+				   1, NULL);
 	close(file); /* the client has one of its own */
 	if (ret || script_end(script))
 		return ret ? ret : -EINVAL;
 	for (int i = 0; i < NR_IRQS; i++)
 		rang(fds[i]);
-	ret = client_region_read(*client, 0, 0, &value, sizeof(value));
+	ret = fpc_region_read(*client, 0, 0, &value, sizeof(value));
 	return ret == -ECONNRESET ? 0 : -EINVAL;
 }
 
@@ -1230,12 +1230,12 @@ TEST_F(client_library, a_server_that_is_back_gets_the_windows_and_interrupts_aga
 	int fds[NR_IRQS];
 	uint32_t value;
 
-	ASSERT_EQ(0, lose_server(&self->script, CLIENT_RECONNECTS, &self->client, fds));
+	ASSERT_EQ(0, lose_server(&self->script, FPC_RECONNECTS, &self->client, fds));
 	script_start(&self->script, second_life);
-	EXPECT_EQ(1, client_reopen(self->client, self->script.fd)); /* the caller is to reset it */
+	EXPECT_EQ(1, fpc_reopen(self->client, self->script.fd)); /* the caller is to reset it */
 	for (int i = 0; i < NR_IRQS; i++)
 		EXPECT_EQ(i != 1, rang(fds[i]));
-	EXPECT_EQ(0, client_region_read(self->client, 0, 0, &value, sizeof(value)));
+	EXPECT_EQ(0, fpc_region_read(self->client, 0, 0, &value, sizeof(value)));
 	EXPECT_EQ(5, value);
 	END();
 }
@@ -1244,10 +1244,10 @@ TEST_F(client_library, a_device_that_is_back_is_reset_before_all_else_when_that_
 {
 	int fds[NR_IRQS];
 
-	ASSERT_EQ(0, lose_server(&self->script, CLIENT_RECONNECTS | CLIENT_RECONNECT_RESETS,
+	ASSERT_EQ(0, lose_server(&self->script, FPC_RECONNECTS | FPC_RECONNECT_RESETS,
 				 &self->client, fds));
 	script_start(&self->script, second_life_reset);
-	EXPECT_EQ(0, client_reopen(self->client, self->script.fd));
+	EXPECT_EQ(0, fpc_reopen(self->client, self->script.fd));
 	END();
 }
 
@@ -1258,7 +1258,7 @@ static void short_life(int fd)
 
 TEST_F(client_library, reconnecting_waits_for_a_server_that_is_not_there_yet)
 {
-	const struct client_options options = { .flags = CLIENT_RECONNECTS };
+	const struct fpc_options options = { .flags = FPC_RECONNECTS };
 	char dir[] = "/tmp/fastpath-test-XXXXXX";
 	char path[64];
 	uint32_t value;
@@ -1266,14 +1266,14 @@ TEST_F(client_library, reconnecting_waits_for_a_server_that_is_not_there_yet)
 	ASSERT_NE(NULL, mkdtemp(dir));
 	snprintf(path, sizeof(path), "%s/socket", dir);
 	script_listen(&self->script, short_life, path);
-	ASSERT_EQ(0, client_connect(path, &options, &self->client));
+	ASSERT_EQ(0, fpc_connect(path, &options, &self->client));
 	EXPECT_EQ(0, script_end(&self->script));
-	EXPECT_EQ(-ECONNRESET, client_region_read(self->client, 0, 0, &value, 4));
-	EXPECT_EQ(-ECONNREFUSED, client_reconnect(self->client, 30));
-	EXPECT_EQ(-ECONNRESET, client_region_read(self->client, 0, 0, &value, 4));
+	EXPECT_EQ(-ECONNRESET, fpc_region_read(self->client, 0, 0, &value, 4));
+	EXPECT_EQ(-ECONNREFUSED, fpc_reconnect(self->client, 30));
+	EXPECT_EQ(-ECONNRESET, fpc_region_read(self->client, 0, 0, &value, 4));
 	script_listen(&self->script, echo_reads, path);
-	EXPECT_EQ(1, client_reconnect(self->client, TIMEOUT_MS));
-	EXPECT_EQ(0, client_region_read(self->client, 0, 12, &value, 4));
+	EXPECT_EQ(1, fpc_reconnect(self->client, TIMEOUT_MS));
+	EXPECT_EQ(0, fpc_region_read(self->client, 0, 12, &value, 4));
 	EXPECT_EQ(12, value);
 	unlink(path);
 	rmdir(dir);
@@ -1283,7 +1283,7 @@ TEST_F(client_library, reconnecting_waits_for_a_server_that_is_not_there_yet)
 TEST_F(client_library, a_client_that_was_not_asked_to_remember_does_not_reconnect)
 {
 	CONNECT(say_version_only);
-	EXPECT_EQ(-EINVAL, client_reconnect(self->client, 0));
+	EXPECT_EQ(-EINVAL, fpc_reconnect(self->client, 0));
 	END();
 }
 
