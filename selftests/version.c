@@ -414,9 +414,9 @@ TEST(a_text_without_its_nul_is_refused)
 TEST(what_is_formatted_parses_as_the_same)
 {
 	static const struct caps cases[] = {
-		{ 0, 1, 0, 1, false, true },
-		{ 16, 1048576, 65535, 4096, true, false },
-		{ UINT32_MAX, UINT32_MAX, UINT64_MAX, UINT64_MAX, true, true },
+		{ 0, 1, 0, 1, false, true, 0 },
+		{ 16, 1048576, 65535, 4096, true, false, 0 },
+		{ UINT32_MAX, UINT32_MAX, UINT64_MAX, UINT64_MAX, true, true, 0 },
 	};
 
 	for (unsigned int i = 0; i < COUNT(cases); i++) {
