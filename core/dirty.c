@@ -75,7 +75,7 @@ static bool are_good(struct wire_dma_range *ranges, size_t nr, uint64_t page_siz
 int dirty_start(struct dirty *dirty, const struct wire_dma_logging *start, const void *ranges,
 		size_t len, const char **field)
 {
-	CLEANUP_FREE struct wire_dma_range *copy = NULL;
+	struct wire_dma_range *copy;
 	size_t nr = start->num_ranges;
 
 	*field = "DMA_LOGGING_START: logging is on";
@@ -92,12 +92,14 @@ int dirty_start(struct dirty *dirty, const struct wire_dma_logging *start, const
 		return -ENOMEM;
 	memcpy(copy, ranges, nr * sizeof(*copy));
 	*field = "ranges";
-	if (!are_good(copy, nr, start->page_size))
+	if (!are_good(copy, nr, start->page_size)) {
+		free(copy);
 		return -EINVAL;
+	}
 	*dirty = (struct dirty){
 		.on = true,
 		.shift = (unsigned int)__builtin_ctzll(start->page_size),
-		.ranges = take_ptr(copy),
+		.ranges = copy,
 		.nr_ranges = nr,
 	};
 	return 0;
