@@ -250,7 +250,7 @@ TEST(rings_before_a_stop_are_heard_before_it)
 	peer_stop(peer);
 }
 
-/* The server polls such an fd before it reads it: what has rung is still in there. */
+/* With some kernels the server polls such an fd before it reads it: the ring is still in there. */
 TEST(rings_of_an_eventfd_in_non_blocking_mode_are_heard_before_a_stop)
 {
 	struct peer *peer = peer_open("testdev", 0);

@@ -566,6 +566,31 @@ TEST(a_configuration_space_that_no_write_could_have_made_is_refused)
 	peer_stop(peer);
 }
 
+TEST(a_chunk_that_is_not_as_long_as_the_devices_is_refused)
+{
+	struct peer *peer = peer_open("testdev", 0);
+	size_t len, chunk_len;
+	uint8_t *stream = take(peer, &len);
+	uint8_t *other = malloc(len + 8);
+
+	for (uint32_t type = STATE_CONFIG; type < STATE_END; type++) {
+		size_t at = find_chunk(stream, type, &chunk_len);
+		uint64_t more = chunk_len + 8, less = chunk_len - 1;
+
+		memcpy(other, stream, at);
+		memcpy(other + at - sizeof(more), &more, sizeof(more));
+		memset(other + at, 0, 8);
+		memcpy(other + at + 8, stream + at, len - at);
+		EXPECT_TRUE(is_refused(peer, other, len + 8));
+		memcpy(other + at - sizeof(less), &less, sizeof(less));
+		memcpy(other + at, stream + at + 1, len - at - 1);
+		EXPECT_TRUE(is_refused(peer, other, len - 1));
+	}
+	free(other);
+	free(stream);
+	peer_stop(peer);
+}
+
 TEST(chunks_out_of_their_order_or_twice_are_refused)
 {
 	struct peer *peer = peer_open("scribe", PEER_OWN_CLASSES);
