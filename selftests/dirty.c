@@ -278,6 +278,66 @@ TEST(what_is_logged_at_one_page_size_is_reported_at_any_other)
 	peer_stop(peer);
 }
 
+#define MODEL_BYTES 8192u
+
+/* What a report has to say, page by page; which logged pages are clean after it. */
+static void model_report(bool *pages, uint64_t page_size, const struct wire_dma_report *report,
+			 uint64_t *bitmap)
+{
+	for (uint64_t at = report->iova; at < report->iova + report->length; at++)
+		if (pages[at / page_size]) {
+			uint64_t bit = (at - report->iova) / report->page_size;
+
+			bitmap[bit / 64] |= 1ull << bit % 64;
+		}
+	for (uint64_t page = 0; page < MODEL_BYTES / page_size; page++)
+		if (page * page_size >= report->iova &&
+		    (page + 1) * page_size <= report->iova + report->length)
+			pages[page] = false;
+}
+
+/* One report of random size and place, of the log and of the model; whether they agree. */
+static bool agree(struct dirty *log, bool *pages, uint64_t page_size, unsigned int *seed)
+{
+	uint64_t size = 1ull << rand_r(seed) % 13, nr = MODEL_BYTES / size;
+	uint64_t first = (uint64_t)rand_r(seed) % nr;
+	struct wire_dma_report report = {
+		.iova = first * size,
+		.length = (1 + (uint64_t)rand_r(seed) % (nr - first)) * size,
+		.page_size = size,
+	};
+	uint64_t told[MODEL_BYTES / 64] = { 0 }, right[MODEL_BYTES / 64] = { 0 };
+
+	dirty_report(log, &report, told);
+	model_report(pages, page_size, &report, right);
+	return !memcmp(told, right, sizeof(told));
+}
+
+TEST(reports_say_what_a_simple_model_says)
+{
+	unsigned int seed = 1;
+
+	for (unsigned int round = 0; round < 300; round++) {
+		struct wire_dma_logging start_log = { .page_size = 1ull << round % 13 };
+		bool pages[MODEL_BYTES] = { false };
+		struct dirty log = { 0 };
+		const char *field;
+
+		ASSERT_EQ(0, dirty_start(&log, &start_log, NULL, 0, &field));
+		for (unsigned int i = 0; i < 30; i++) {
+			uint64_t iova = (uint64_t)rand_r(&seed) % MODEL_BYTES;
+			uint64_t len = (uint64_t)rand_r(&seed) % 300;
+
+			len = len < MODEL_BYTES - iova ? len : MODEL_BYTES - iova;
+			dirty_mark(&log, iova, len);
+			for (uint64_t at = iova; at < iova + len; at++)
+				pages[at / start_log.page_size] = true;
+			ASSERT_TRUE(i % 3 || agree(&log, pages, start_log.page_size, &seed));
+		}
+		dirty_stop(&log);
+	}
+}
+
 /* Else the other half's write would be forgotten. */
 TEST(a_logged_page_of_which_a_report_sees_a_part_stays_dirty)
 {
