@@ -169,6 +169,14 @@ $B/payload/%.o: $B/payload/%.bin
 		'fp_payload_$*_start: .incbin "$<"' 'fp_payload_$*_end: .byte 0' \
 		'.section .note.GNU-stack,"",@progbits' | $(CC) -c -x assembler -o $@ -
 
+# A program for QEMU's guest, which has no libraries.
+QEMU_GUEST := $(wildcard selftests/qemu/*.c)
+
+$B/qemu-guest: $(QEMU_GUEST) selftests/qemu/guest.h devices/testdev.h core/fastpath.h $B/.flags
+	$(call say,LD,$@)
+	$(Q)$(CC) -std=gnu17 $(DEFINES) $(WARNINGS) -O2 -g -static -iquotecore -iquotedevices \
+		-o $@ $(QEMU_GUEST)
+
 .SECONDARY:
 .DELETE_ON_ERROR:
 -include $(OBJECTS:.o=.d) $(PAYLOADS:$B/payload/%.bin=$B/obj/bench/guest/%.d)
@@ -235,9 +243,19 @@ TESTS ?= $(basename $(notdir $(TEST_MAINS) $(wildcard selftests/*.sh)))
 test_path = $(if $(wildcard selftests/$1.sh),selftests/$1.sh,$B/selftests/$1)
 TEST_PATHS := $(foreach test,$(TESTS),$(call test_path,$(test)))
 
-check: all $(filter $B/%,$(TEST_PATHS)) | build/.deps-check ## all selftests, or TESTS="NAME...", by prove
+check: all $(filter $B/%,$(TEST_PATHS)) $(if $(filter qemu,$(TESTS)),$B/qemu-guest build/qemu/made-by) \
+		| build/.deps-check ## all selftests, or TESTS="NAME...", by prove
 	$(Q)FASTPATH_BUILD=$(abspath $B) SAN=$(SAN) \
 		prove $(if $V,-v) -j$(JOBS) -e .ci/tap $(TEST_PATHS)
+
+check-qemu: ## our devices in QEMU, and a Linux guest that uses them (no KVM needed)
+	$(Q)$(MAKE) --no-print-directory check TESTS=qemu
+
+# What the selftest qemu runs: without it, that one says why and is skipped.
+build/qemu/made-by: .ci/qemu
+	$(call say,UNPACK,$(@D))
+	$(Q)mkdir -p build
+	$(Q).ci/qemu $(@D) 2>build/qemu.why || true
 
 bench: all ## what each road costs on this host; BENCH_ARGS="..."
 	$(Q)$B/fastpath-bench $(BENCH_ARGS)
@@ -289,4 +307,4 @@ help: ## this
 	@awk -F': .*## ' '/^[a-z-]+:.*## / { printf "make %-11s%s\n", $$1, $$2 }' Makefile
 	@echo 'CC=gcc|clang  SAN=address,undefined|thread  V=1  JOBS=N (tests at a time)  CFLAGS=  LDFLAGS='
 
-.PHONY: all check bench lint format deps deps-lint install clean help
+.PHONY: all check check-qemu bench lint format deps deps-lint install clean help

@@ -17,6 +17,7 @@ const struct caps caps_ours = {
 	.max_data_xfer_size = WIRE_DEFAULT_MAX_DATA_XFER,
 	.max_dma_maps = WIRE_DEFAULT_MAX_DMA_MAPS,
 	.pgsizes = WIRE_DEFAULT_PGSIZES,
+	.write_multiple = true,
 };
 
 static const struct caps defaults = {
@@ -44,6 +45,29 @@ static int number(struct json_object *object, const char *name, uint64_t min, ui
 	return 0;
 }
 
+static int boolean(struct json_object *object, const char *name, bool *value)
+{
+	struct json_object *member;
+
+	if (!json_object_object_get_ex(object, name, &member))
+		return 0;
+	if (!json_object_is_type(member, json_type_boolean))
+		return -EINVAL;
+	*value = json_object_get_boolean(member);
+	return 0;
+}
+
+static int twin_socket(struct json_object *object, bool *value)
+{
+	struct json_object *member;
+
+	if (!json_object_object_get_ex(object, "twin_socket", &member))
+		return 0;
+	if (!json_object_is_type(member, json_type_object))
+		return -EINVAL;
+	return boolean(member, "supported", value);
+}
+
 static int read_members(struct json_object *object, struct caps *caps, const char **why)
 {
 	uint64_t fds = caps->max_msg_fds;
@@ -63,18 +87,28 @@ static int read_members(struct json_object *object, struct caps *caps, const cha
 	if (number(object, *why, 0, UINT64_MAX, &caps->max_dma_maps))
 		return -EINVAL;
 	*why = "pgsizes";
-	return number(object, *why, 1, UINT64_MAX, &caps->pgsizes);
+	if (number(object, *why, 1, UINT64_MAX, &caps->pgsizes))
+		return -EINVAL;
+	*why = "write_multiple";
+	if (boolean(object, *why, &caps->write_multiple))
+		return -EINVAL;
+	*why = "twin_socket";
+	return twin_socket(object, &caps->twin_socket);
 }
 
-static struct json_object *parse(const char *text, size_t len)
+/* NUL-terminated text that is one JSON value and nothing else, or NULL. */
+static struct json_object *parse(const char *text)
 {
 	struct json_tokener *tokener = json_tokener_new_ex(MAX_DEPTH);
 	struct json_object *root;
+	const char *rest;
 
 	if (!tokener)
 		return NULL;
-	root = json_tokener_parse_ex(tokener, text, (int)len);
-	if (json_tokener_get_error(tokener) != json_tokener_success) {
+	root = json_tokener_parse_ex(tokener, text, (int)strlen(text) + 1);
+	rest = text + json_tokener_get_parse_end(tokener);
+	if (json_tokener_get_error(tokener) != json_tokener_success ||
+	    rest[strspn(rest, " \t\r\n")]) {
 		json_object_put(root);
 		root = NULL;
 	}
@@ -94,8 +128,7 @@ int caps_parse(const void *text, size_t len, struct caps *caps, const char **why
 		return 0;
 	if (len > MAX_TEXT || ((const char *)text)[len - 1])
 		return -EINVAL;
-	len = strlen(text);
-	root = parse(text, len + 1);
+	root = parse(text);
 	if (!json_object_is_type(root, json_type_object))
 		ret = -EINVAL;
 	if (!ret && json_object_object_get_ex(root, "capabilities", &members)) {
@@ -111,12 +144,14 @@ int caps_parse(const void *text, size_t len, struct caps *caps, const char **why
 
 int caps_format(const struct caps *caps, char *text, size_t size)
 {
-	int len =
-		snprintf(text, size,
-			 "{\"capabilities\":{\"max_msg_fds\":%u,\"max_data_xfer_size\":%llu,"
-			 "\"max_dma_maps\":%llu,\"pgsizes\":%llu}}",
-			 caps->max_msg_fds, (unsigned long long)caps->max_data_xfer_size,
-			 (unsigned long long)caps->max_dma_maps, (unsigned long long)caps->pgsizes);
+	int len = snprintf(
+		text, size,
+		"{\"capabilities\":{\"max_msg_fds\":%u,\"max_data_xfer_size\":%llu,"
+		"\"max_dma_maps\":%llu,\"pgsizes\":%llu%s%s}}",
+		caps->max_msg_fds, (unsigned long long)caps->max_data_xfer_size,
+		(unsigned long long)caps->max_dma_maps, (unsigned long long)caps->pgsizes,
+		caps->write_multiple ? ",\"write_multiple\":true" : "",
+		caps->twin_socket ? ",\"twin_socket\":{\"supported\":true,\"fd_index\":0}" : "");
 
 	return (size_t)len < size ? len + 1 : -ENOSPC;
 }

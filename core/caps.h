@@ -14,6 +14,9 @@ struct caps {
 	uint64_t max_data_xfer_size; /* bytes */
 	uint64_t max_dma_maps;
 	uint64_t pgsizes;
+	bool write_multiple; /* REGION_WRITE_MULTI is understood */
+	/* A second socket for the server's commands; a server's fd for it is number 0 of its answer. */
+	bool twin_socket;
 };
 
 /* What this implementation takes, as a server or a client. */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -68,6 +69,11 @@ static void shrink(uint8_t **buf, size_t *size)
 }
 
 /* ---- receiving ---- */
+
+static bool is_held(const struct channel *channel)
+{
+	return channel->held || channel->paused;
+}
 
 int channel_take_fd(struct channel_msg *msg, unsigned int i)
 {
@@ -231,7 +237,7 @@ static void take_in(struct channel *channel, const struct ring_received *receive
 {
 	struct ring_received rest = *received;
 
-	while (rest.len && channel->fd >= 0 && !channel->held) {
+	while (rest.len && channel->fd >= 0 && !is_held(channel)) {
 		size_t n;
 
 		adopt_fds(channel, &rest);
@@ -251,7 +257,7 @@ static void on_receive(struct ring_op *op, int res, const struct ring_received *
 		(struct channel *)((char *)op - offsetof(struct channel, receive));
 	struct channel_stash **at = &channel->stash;
 
-	if (res > 0 && channel->held) {
+	if (res > 0 && is_held(channel)) {
 		struct ring_received all = *received;
 
 		while (*at)
@@ -260,7 +266,7 @@ static void on_receive(struct ring_op *op, int res, const struct ring_received *
 	} else if (res > 0) {
 		take_in(channel, received);
 	} else if (res == -ECANCELED) { /* as we asked for when we began to hold */
-		if (!channel->held)
+		if (!is_held(channel))
 			ring_receive(channel->ring, &channel->receive, channel->fd);
 	} else if (channel->in_len || channel->skip) {
 		gone(channel, "the peer left in the middle of a message");
@@ -269,16 +275,10 @@ static void on_receive(struct ring_op *op, int res, const struct ring_received *
 	}
 }
 
-static void hold(struct channel *channel)
-{
-	channel->held = true;
-	ring_stop(&channel->receive);
-}
-
+/* Takes up what was put by, and receives again, when nothing holds the channel any more. */
 static void go_on(struct channel *channel)
 {
-	channel->held = false;
-	while (channel->stash && channel->fd >= 0 && !channel->held) {
+	while (channel->stash && channel->fd >= 0 && !is_held(channel)) {
 		CLEANUP_FREE struct channel_stash *stash = channel->stash;
 		struct ring_received received = {
 			.data = stash->data,
@@ -291,8 +291,32 @@ static void go_on(struct channel *channel)
 		channel->stash = stash->next;
 		take_in(channel, &received);
 	}
-	if (channel->fd >= 0 && !channel->held && !ring_op_busy(&channel->receive))
+	if (channel->fd >= 0 && !is_held(channel) && !ring_op_busy(&channel->receive))
 		ring_receive(channel->ring, &channel->receive, channel->fd);
+}
+
+void channel_pause(struct channel *channel)
+{
+	if (channel->fd < 0)
+		return;
+	channel->paused = true;
+	ring_stop(&channel->receive);
+}
+
+static void resume(struct ring_hook *hook)
+{
+	struct channel *channel =
+		(struct channel *)((char *)hook - offsetof(struct channel, resume));
+
+	channel->paused = false;
+	go_on(channel);
+}
+
+void channel_resume(struct channel *channel)
+{
+	/* Not at once: we may be within the delivery of a message. */
+	if (channel->paused && channel->fd >= 0)
+		ring_before_submit(channel->ring, &channel->resume);
 }
 
 /* ---- sending ---- */
@@ -310,7 +334,8 @@ static void flush(struct ring_hook *hook)
 	if (fds)
 		end = fds->start == channel->out_sent ? fds->end : fds->start;
 	channel->sending = end - channel->out_sent;
-	if (end < channel->out_len)
+	/* A send that goes well ends no wait, and here something is to be done then. */
+	if (end < channel->out_len || channel->held)
 		ring_hurry(channel->ring);
 	ring_send(channel->ring, &channel->send, channel->fd, channel->out + channel->out_sent,
 		  channel->sending, fds ? fds->fds : NULL,
@@ -370,8 +395,10 @@ static void on_sent(struct ring_op *op, int res, const struct ring_received *rec
 	}
 	if (res > 0)
 		sent(channel, (size_t)res);
-	if (channel->held && channel_unsent(channel) < CHANNEL_HIGH_WATER / 2)
+	if (channel->held && channel_unsent(channel) < CHANNEL_HIGH_WATER / 2) {
+		channel->held = false;
 		go_on(channel);
+	}
 	if (channel->fd < 0 || !channel_unsent(channel))
 		return;
 	if (res == (int)channel->sending) /* it was fds, or new messages, that cut it short */
@@ -426,8 +453,10 @@ void channel_commit(struct channel *channel, const struct wire_header *hdr, size
 	memcpy(channel->out + start, &whole, sizeof(whole));
 	channel->out_len = start + whole.msg_size;
 	ring_before_submit(channel->ring, &channel->flush);
-	if (!channel->held && channel_unsent(channel) > CHANNEL_HIGH_WATER)
-		hold(channel);
+	if (!channel->held && channel_unsent(channel) > CHANNEL_HIGH_WATER) {
+		channel->held = true;
+		ring_stop(&channel->receive);
+	}
 }
 
 /* ---- life ---- */
@@ -442,6 +471,7 @@ void channel_open(struct channel *channel, struct ring *ring, int fd, const stru
 		.send.done = on_sent,
 		.writable.done = on_writable,
 		.flush.run = flush,
+		.resume.run = resume,
 	};
 	ring_receive(ring, &channel->receive, fd);
 }
@@ -454,6 +484,9 @@ void channel_close(struct channel *channel)
 	ring_cancel(&channel->send);
 	ring_cancel(&channel->writable);
 	ring_hook_drop(&channel->flush);
+	ring_hook_drop(&channel->resume);
+	/* The kernel may hold the socket for a while yet; the peer is to see its end now. */
+	shutdown(channel->fd, SHUT_RDWR);
 	ring_close_fd(channel->ring, take_fd(&channel->fd));
 	close_all(channel->fds, &channel->nr_fds);
 	while (channel->stash) {

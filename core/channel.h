@@ -43,12 +43,15 @@ struct channel_fds;
 struct channel {
 	struct ring *ring;
 	const struct channel_ops *ops;
-	int fd;	   /* -1: closed */
-	bool held; /* the peer does not read: nothing of it is looked at meanwhile */
+	int fd; /* -1: closed */
+	/* Nothing of the peer is looked at while one of these holds. */
+	bool held;   /* it does not read what we send */
+	bool paused; /* our owner wants it so */
 	struct ring_op receive;
 	struct ring_op send;
 	struct ring_op writable;
 	struct ring_hook flush;
+	struct ring_hook resume;
 
 	uint8_t *in; /* the message being assembled */
 	size_t in_len;
@@ -76,6 +79,10 @@ void channel_close(struct channel *channel);
 
 /* Closes it and frees what it holds, but not `channel` itself. */
 void channel_free(struct channel *channel);
+
+/* Delivers no more messages until channel_resume(), which may be called from anywhere. */
+void channel_pause(struct channel *channel);
+void channel_resume(struct channel *channel);
 
 /* The i-th fd of a message, the caller's from now on; -1 when it is not there (any more). */
 int channel_take_fd(struct channel_msg *msg, unsigned int i);

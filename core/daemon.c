@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,12 +21,13 @@
 #endif
 
 #define MAX_KEYS 32
+#define MAX_WORKERS 64
 
 /* A --device as given. */
 struct wanted {
 	char *text; /* what `device` points into */
 	struct keyval pairs[MAX_KEYS];
-	struct server_device device;
+	struct served_options device;
 };
 
 struct options {
@@ -34,6 +36,7 @@ struct options {
 	const char *socket_path;
 	int fd; /* -1: not given */
 	struct ring_wait wait;
+	unsigned int workers;
 };
 
 enum {
@@ -41,6 +44,7 @@ enum {
 	OPT_SOCKET_PATH,
 	OPT_FD,
 	OPT_WAIT,
+	OPT_WORKERS,
 	OPT_LOG_LEVEL,
 	OPT_HELP,
 	OPT_VERSION
@@ -51,6 +55,7 @@ static const struct option long_options[] = {
 	{ "socket-path", required_argument, NULL, OPT_SOCKET_PATH },
 	{ "fd", required_argument, NULL, OPT_FD },
 	{ "wait", required_argument, NULL, OPT_WAIT },
+	{ "workers", required_argument, NULL, OPT_WORKERS },
 	{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "version", no_argument, NULL, OPT_VERSION },
@@ -91,6 +96,7 @@ static void usage(FILE *to, const char *program)
 		"  --fd=N                        the one device's client is connected on fd N\n"
 		"  --wait=POLICY                 how to wait for work: block (the default), or\n"
 		"                                spin=MICROSECONDS to look for it before sleeping\n"
+		"  --workers=N                   threads that share the devices, 1 to 64 (1)\n"
 		"  --log-level=LEVEL             error, warn (the default), info or debug\n"
 		"  --help, --version\n\n"
 		"Devices and their keys:\n",
@@ -100,10 +106,10 @@ static void usage(FILE *to, const char *program)
 	print_keys(to, common_keys);
 }
 
-static int parse_layout(const char *text, enum session_io_fds *layout)
+static int parse_layout(const char *text, enum command_io_fds *layout)
 {
-	*layout = text && !strcmp(text, "spec") ? SESSION_IO_FDS_SPEC : SESSION_IO_FDS_DEPLOYED;
-	if (!text || *layout == SESSION_IO_FDS_SPEC || !strcmp(text, "deployed"))
+	*layout = text && !strcmp(text, "spec") ? COMMAND_IO_FDS_SPEC : COMMAND_IO_FDS_DEPLOYED;
+	if (!text || *layout == COMMAND_IO_FDS_SPEC || !strcmp(text, "deployed"))
 		return 0;
 	log_error("--device: io-fds-layout=%s: wants deployed or spec", text);
 	return -EINVAL;
@@ -120,7 +126,7 @@ static bool is_common(const char *key)
 /* Leaves the device's own keys in its options; a key that neither has is refused here. */
 static int sort_keys(struct wanted *wanted, size_t nr)
 {
-	struct server_device *device = &wanted->device;
+	struct served_options *device = &wanted->device;
 	size_t own = 0;
 
 	for (size_t i = 0; i < nr; i++) {
@@ -141,7 +147,7 @@ static int sort_keys(struct wanted *wanted, size_t nr)
 
 static int parse_device(struct wanted *wanted, const char *text)
 {
-	struct server_device *device = &wanted->device;
+	struct served_options *device = &wanted->device;
 	const char *name;
 	int nr;
 
@@ -185,6 +191,8 @@ static int parse_fd(const char *text, int *fd)
 {
 	int type;
 	socklen_t len = sizeof(type);
+	struct sockaddr_storage peer;
+	socklen_t peer_len = sizeof(peer);
 	char *end;
 	long n = strtol(text, &end, 10);
 
@@ -192,11 +200,25 @@ static int parse_fd(const char *text, int *fd)
 		log_error("--fd=%s: wants a number", text);
 		return -EINVAL;
 	}
-	if (getsockopt((int)n, SOL_SOCKET, SO_TYPE, &type, &len) || type != SOCK_STREAM) {
+	if (getsockopt((int)n, SOL_SOCKET, SO_TYPE, &type, &len) || type != SOCK_STREAM ||
+	    getpeername((int)n, (struct sockaddr *)&peer, &peer_len)) {
 		log_error("--fd=%s: it is not a connected stream socket", text);
 		return -EINVAL;
 	}
 	*fd = (int)n;
+	return 0;
+}
+
+static int parse_workers(const char *text, unsigned int *workers)
+{
+	char *end;
+	unsigned long n = strtoul(text, &end, 10);
+
+	if (end == text || *end || *text == '-' || !n || n > MAX_WORKERS) {
+		log_error("--workers=%s: wants a number from 1 to %d", text, MAX_WORKERS);
+		return -EINVAL;
+	}
+	*workers = (unsigned int)n;
 	return 0;
 }
 
@@ -217,6 +239,8 @@ static int parse_one(struct options *options, int opt, const char *program)
 			return 0;
 		log_error("--wait=%s: wants block or spin=MICROSECONDS, 1,000,000 at most", optarg);
 		return -EINVAL;
+	case OPT_WORKERS:
+		return parse_workers(optarg, &options->workers);
 	case OPT_LOG_LEVEL:
 		if (log_level_parse(optarg, &level)) {
 			log_error("--log-level=%s: wants error, warn, info or debug", optarg);
@@ -239,7 +263,7 @@ static int parse_one(struct options *options, int opt, const char *program)
 /* --socket-path and --fd stand for one device's socket=. */
 static int place(struct options *options)
 {
-	struct server_device *only = options->nr_wanted ? &options->wanted[0].device : NULL;
+	struct served_options *only = options->nr_wanted ? &options->wanted[0].device : NULL;
 	bool by_option = options->socket_path || options->fd >= 0;
 
 	if (!only) {
@@ -284,30 +308,34 @@ static int parse(struct options *options, int argc, char **argv, const char *pro
 
 static int serve(const struct options *options)
 {
-	struct server *server;
-	int ret = server_open(options->wait, &server);
+	struct served_options *devices = calloc(options->nr_wanted, sizeof(*devices));
+	struct server_options server = {
+		.wait = options->wait,
+		.workers = options->workers,
+		.devices = devices,
+		.nr_devices = options->nr_wanted,
+	};
+	int ret;
 
-	if (ret)
-		return ret;
-	for (size_t i = 0; i < options->nr_wanted && !ret; i++) {
-		struct server_device device = options->wanted[i].device;
-
-		device.options = options->wanted[i].pairs;
-		ret = server_add(server, &device);
+	if (!devices)
+		return -ENOMEM;
+	for (size_t i = 0; i < options->nr_wanted; i++) {
+		devices[i] = options->wanted[i].device;
+		devices[i].options = options->wanted[i].pairs;
 	}
-	if (!ret)
-		ret = server_run(server);
-	server_close(server);
+	ret = server_run(&server);
+	free(devices);
 	return ret;
 }
 
 int fp_main(int argc, char **argv)
 {
 	const char *program = argc ? basename(argv[0]) : "fastpathd";
-	struct options options = { .fd = -1 };
+	struct options options = { .fd = -1, .workers = 1 };
 	int ret;
 
 	log_set_name(program);
+	signal(SIGPIPE, SIG_IGN); /* a log that nobody reads any more is no reason to end */
 	ret = parse(&options, argc, argv, program);
 	if (!ret)
 		ret = serve(&options);

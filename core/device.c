@@ -122,53 +122,48 @@ static int config_access(struct fp_device *dev, struct fp_access *access)
 	return 0;
 }
 
-/* The client keeps the table that counts, and traps it; this is for those that read it back. */
-static int msix_access(struct fp_device *dev, struct fp_access *access)
+static int check_class(const struct fp_class *class_)
 {
-	fp_access_memory(access, 0, dev->msix_memory, PCI_MSIX_BAR_BYTES);
-	return 0;
+	const char *why;
+
+	for (unsigned int i = 0; i < FP_MAX_REGIONS; i++) {
+		why = region_check(i, &class_->regions[i]);
+		if (why) {
+			log_error("device class %s: region %u: %s", class_->name, i, why);
+			return -EINVAL;
+		}
+	}
+	why = pci_check(class_);
+	if (!why)
+		return 0;
+	log_error("device class %s: %s", class_->name, why);
+	return -EINVAL;
 }
 
-static int init_msix(struct fp_device *dev)
+/* PCI's nine are there also where they are empty; of the others those up to the last that is not. */
+static uint32_t count_regions(const struct fp_class *class_)
 {
-	const struct fp_class *class_ = dev->class_;
-	struct fp_region *region;
+	uint32_t nr = FP_MAX_REGIONS;
 
-	if (!class_->irqs[FP_MSIX])
-		return 0;
-	region = &dev->regions[class_->pci.msix_bar];
-	if (class_->irqs[FP_MSIX] > PCI_MSIX_MAX || class_->pci.msix_bar > FP_BAR5 ||
-	    region->size) {
-		log_error("device class %s: MSI-X needs a BAR of its own and takes %d vectors",
-			  class_->name, PCI_MSIX_MAX);
-		return -EINVAL;
-	}
-	dev->msix_memory = calloc(1, PCI_MSIX_BAR_BYTES);
-	if (!dev->msix_memory)
-		return -ENOMEM;
-	*region = (struct fp_region){ .size = PCI_MSIX_BAR_BYTES, .access = msix_access };
-	return 0;
+	while (nr > FP_NR_REGIONS && !class_->regions[nr - 1].size)
+		nr--;
+	return nr;
 }
 
 static int init_regions(struct fp_device *dev)
 {
-	int ret;
+	int ret = check_class(dev->class_);
 
-	for (unsigned int i = 0; i < FP_NR_REGIONS; i++) {
-		const char *why = region_check(i, &dev->class_->regions[i]);
-
-		if (why) {
-			log_error("device class %s: region %u: %s", dev->class_->name, i, why);
-			return -EINVAL;
-		}
-		dev->regions[i] = dev->class_->regions[i];
-	}
-	ret = init_msix(dev);
 	if (ret)
 		return ret;
-	pci_init(&dev->pci, dev->class_, dev->regions);
+	dev->nr_regions = count_regions(dev->class_);
+	memcpy(dev->regions, dev->class_->regions, sizeof(dev->regions));
+	pci_init(&dev->pci, dev->class_);
 	dev->regions[FP_CONFIG] =
-		(struct fp_region){ .size = PCI_CONFIG_BYTES, .access = config_access };
+		(struct fp_region){ .size = dev->pci.size, .access = config_access };
+	ret = pci_msix_open(dev);
+	for (unsigned int i = 0; i < dev->nr_regions && !ret; i++)
+		ret = region_open(dev, i);
 	for (unsigned int i = 0; i < FP_NR_IRQS && !ret; i++)
 		ret = irq_open(&dev->irqs[i], dev->ring, i, dev->class_->irqs[i]);
 	return ret ? ret : migration_open(dev);
@@ -196,13 +191,16 @@ static int init(struct fp_device *dev, const struct keyval *options, size_t nr_o
 
 static void dispose(struct fp_device *dev)
 {
+	deferred_drop(dev);
 	migration_close(dev);
 	for (unsigned int i = 0; i < FP_NR_IRQS; i++)
 		irq_close(&dev->irqs[i]);
 	for (size_t i = 0; i < dev->nr_strings; i++)
 		free(dev->strings[i]);
 	free(dev->strings);
-	free(dev->msix_memory);
+	for (unsigned int i = 0; i < dev->nr_regions; i++)
+		region_close(dev, i);
+	pci_msix_close(dev);
 	free(dev->state);
 	free(dev);
 }
@@ -228,6 +226,8 @@ int device_open(const struct fp_class *class_, const char *name, struct ring *ri
 
 void device_detach(struct fp_device *dev)
 {
+	dev->link = NULL;
+	transfer_abandon(dev);
 	iofd_withdraw(dev);
 	migration_detach(dev);
 	dirty_stop(&dev->dirty);
@@ -236,14 +236,28 @@ void device_detach(struct fp_device *dev)
 		irq_forget(&dev->irqs[i]);
 }
 
-void device_reset(struct fp_device *dev)
+int device_reset(struct fp_device *dev)
 {
+	int ret = 0;
+
 	migration_reset(dev);
 	pci_reset(&dev->pci);
-	if (dev->msix_memory)
-		memset(dev->msix_memory, 0, PCI_MSIX_BAR_BYTES);
+	pci_msix_reset(dev);
+	dev->is_resetting = true; /* it may be done before reset() returns */
 	if (dev->class_->reset)
-		dev->class_->reset(dev);
+		ret = dev->class_->reset(dev);
+	if (ret != FP_LATER)
+		dev->is_resetting = false;
+	return ret == FP_LATER && !dev->is_resetting ? 0 : ret;
+}
+
+void fp_reset_done(struct fp_device *dev)
+{
+	if (!dev->is_resetting)
+		return;
+	dev->is_resetting = false;
+	if (dev->link)
+		dev->link->reset_done(dev->link);
 }
 
 void device_close(struct fp_device *dev)
@@ -272,6 +286,11 @@ void fp_error(struct fp_device *dev, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
 	log_error("%s: %s", dev->name, text);
+}
+
+void fp_pci_serial(struct fp_device *dev, uint64_t serial)
+{
+	pci_set_serial(&dev->pci, serial);
 }
 
 void *fp_dma(struct fp_device *dev, uint64_t iova, size_t len, bool write)

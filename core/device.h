@@ -5,6 +5,7 @@
 #ifndef FASTPATH_DEVICE_H
 #define FASTPATH_DEVICE_H
 
+#include "deferred.h"
 #include "dirty.h"
 #include "dma.h"
 #include "fastpath.h"
@@ -13,15 +14,35 @@
 #include "keyval.h"
 #include "migration.h"
 #include "pci.h"
+#include "pci_msix.h"
+#include "region.h"
+#include "transfer.h"
+
+/*
+ * What a device needs of its client's session, which it does not know: the only calls that go up.
+ * The session sets it, and it is NULL while there is no client.
+ */
+struct device_link {
+	uint64_t max_data_xfer; /* bytes of one DMA_READ or DMA_WRITE */
+	/* Sends the message for `asked` bytes of the transfer and sets its msg_id. -errno. */
+	int (*send_dma)(struct device_link *link, struct transfer *transfer);
+	/* Something that was in flight is not any more. */
+	void (*progress)(struct device_link *link);
+	/* The reset that the class had put off is done. */
+	void (*reset_done)(struct device_link *link);
+};
 
 struct fp_device {
 	const struct fp_class *class_;
 	const char *name; /* for the log */
 	struct ring *ring;
 	void *state;
-	struct fp_region regions[FP_NR_REGIONS];
+	struct fp_region regions[FP_MAX_REGIONS];
+	struct region_core cores[FP_MAX_REGIONS];
+	uint32_t nr_regions; /* that a client is told of */
 	struct pci pci;
-	uint8_t *msix_memory;
+	struct pci_msix msix;
+	uint8_t *msix_table;
 	char **strings; /* values of string keys */
 	size_t nr_strings;
 	struct migration migration;
@@ -30,8 +51,21 @@ struct fp_device {
 	struct dma dma;
 	struct dirty dirty;
 	struct irq_kind irqs[FP_NR_IRQS];
-	struct iofd *iofds[FP_NR_REGIONS]; /* of each region's doorbells, once published */
+	struct iofd *iofds[FP_MAX_REGIONS]; /* of each region's doorbells, once published */
+	struct device_link *link;
+	struct transfer *transfers; /* that wait for the client's answer */
+
+	/* In flight, whoever the client is. */
+	struct deferred *deferred;
+	bool is_resetting;
 };
+
+/* Tells the session that something in flight has ended. */
+static inline void device_progress(struct fp_device *dev)
+{
+	if (dev->link)
+		dev->link->progress(dev->link);
+}
 
 /* The class called `name`, or NULL. */
 const struct fp_class *device_class(const char *name);
@@ -52,8 +86,11 @@ const struct fp_key *device_key(const struct fp_class *class_, const char *name)
 /* The client is gone: drops all it had set up. The device's state stays. */
 void device_detach(struct fp_device *dev);
 
-/* DEVICE_RESET: the state of power-on. What the client has set up stays. */
-void device_reset(struct fp_device *dev);
+/*
+ * DEVICE_RESET: the state of power-on. What the client has set up stays. 0; FP_LATER when the link
+ * will hear of it; -errno of the class.
+ */
+int device_reset(struct fp_device *dev);
 
 /* Detaches, closes and frees it; NULL is nothing. */
 void device_close(struct fp_device *dev);

@@ -16,6 +16,7 @@ struct dma_window {
 	uint64_t offset;
 	uint32_t flags;
 	uint8_t *base;	  /* of the mapping, page-aligned; NULL: not mapped */
+	int fd;		  /* for file I/O; -1: none */
 	size_t base_skip; /* from there to the window's first byte */
 };
 
@@ -86,6 +87,7 @@ static int map_file(struct dma_window *window, int fd)
 
 static void drop(struct dma_window *window)
 {
+	cleanup_close(&window->fd);
 	if (window->base)
 		munmap(window->base, window->size + window->base_skip);
 }
@@ -116,6 +118,7 @@ int dma_map(struct dma *dma, const struct wire_dma_map *map, int fd, const char 
 		.size = map->size,
 		.offset = map->offset,
 		.flags = map->flags,
+		.fd = -1,
 	};
 	int ret = check(map, fd, field);
 
@@ -132,10 +135,13 @@ int dma_map(struct dma *dma, const struct wire_dma_map *map, int fd, const char 
 	}
 	if (dma->nr >= WIRE_DEFAULT_MAX_DMA_MAPS)
 		return -ENOSPC;
-	/* By file I/O, or by messages: nothing to map. */
-	if (fd >= 0 && !(map->flags & WIRE_DMA_BY_FILE_IO)) {
+	if (fd >= 0) {
 		ret = check_file(map, fd, field);
-		if (!ret)
+		if (ret)
+			return ret;
+		if (map->flags & WIRE_DMA_BY_FILE_IO)
+			window.fd = take_fd(&owned);
+		else
 			ret = map_file(&window, fd);
 		if (ret)
 			return ret;
@@ -149,7 +155,7 @@ int dma_map(struct dma *dma, const struct wire_dma_map *map, int fd, const char 
 int dma_unmap(struct dma *dma, const struct wire_dma_unmap *unmap, const char **field)
 {
 	size_t at = find(dma, unmap->address);
-	struct dma_window *window = &dma->windows[at];
+	struct dma_window *window;
 
 	*field = "flags";
 	if (unmap->flags & ~(uint32_t)WIRE_DMA_UNMAP_ALL)
@@ -161,7 +167,10 @@ int dma_unmap(struct dma *dma, const struct wire_dma_unmap *unmap, const char **
 		dma_unmap_all(dma);
 		return 0;
 	}
-	if (at == dma->nr || window->address != unmap->address || window->size != unmap->size)
+	if (at == dma->nr)
+		return -ENOENT;
+	window = &dma->windows[at];
+	if (window->address != unmap->address || window->size != unmap->size)
 		return -ENOENT;
 	drop(window);
 	memmove(window, window + 1, (dma->nr - at - 1) * sizeof(*window));
@@ -177,15 +186,39 @@ void dma_unmap_all(struct dma *dma)
 	*dma = (struct dma){ 0 };
 }
 
+int dma_find(const struct dma *dma, uint64_t iova, bool write, struct dma_span *span)
+{
+	size_t at = find(dma, iova);
+	uint32_t needed = write ? WIRE_DMA_WRITEABLE : WIRE_DMA_READABLE;
+	const struct dma_window *window;
+	uint64_t skip;
+
+	if (at == dma->nr)
+		return -EFAULT;
+	window = &dma->windows[at];
+	if (iova < window->address || !(window->flags & needed))
+		return -EFAULT;
+	skip = iova - window->address;
+	*span = (struct dma_span){
+		.base = window->base ? window->base + window->base_skip + skip : NULL,
+		.fd = window->fd,
+		.offset = window->offset + skip,
+		.len = window->size - skip,
+	};
+	return 0;
+}
+
 void *dma_ptr(const struct dma *dma, uint64_t iova, size_t len, bool write)
 {
 	size_t at = find(dma, iova);
-	const struct dma_window *window = dma->windows + at;
 	uint32_t needed = write ? WIRE_DMA_WRITEABLE : WIRE_DMA_READABLE;
+	const struct dma_window *window;
 
-	if (at == dma->nr || iova < window->address ||
-	    !wire_within(iova - window->address, len, window->size) || !(window->flags & needed) ||
-	    !window->base)
+	if (at == dma->nr)
+		return NULL;
+	window = &dma->windows[at];
+	if (iova < window->address || !wire_within(iova - window->address, len, window->size) ||
+	    !(window->flags & needed) || !window->base)
 		return NULL;
 	return window->base + window->base_skip + (iova - window->address);
 }

@@ -34,6 +34,17 @@ int dma_unmap(struct dma *dma, const struct wire_dma_unmap *unmap, const char **
 
 void dma_unmap_all(struct dma *dma);
 
+/* Where one byte of guest memory and those behind it are. */
+struct dma_span {
+	uint8_t *base; /* in this process; NULL: not mapped */
+	int fd;	       /* its file, when that is how it is to be reached; -1: by message */
+	uint64_t offset;
+	uint64_t len; /* bytes to the window's end */
+};
+
+/* The span at `iova`: -EFAULT when no window has it, or not for this. */
+int dma_find(const struct dma *dma, uint64_t iova, bool write, struct dma_span *span);
+
 /* [iova, iova + len) in this process; NULL when no one window holds it, or it can't be mapped so. */
 void *dma_ptr(const struct dma *dma, uint64_t iova, size_t len, bool write);
 

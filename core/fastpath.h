@@ -62,7 +62,9 @@ enum fp_region_index {
 	FP_ROM,
 	FP_CONFIG, /* kept by the core */
 	FP_VGA,
-	FP_NR_REGIONS
+	FP_NR_REGIONS,
+	FP_OWN_REGION = FP_NR_REGIONS, /* from here on: what PCI has no number for */
+	FP_MAX_REGIONS = 16
 };
 
 enum fp_irq_index {
@@ -97,23 +99,71 @@ struct fp_access {
 	uint64_t times;			    /* how often: 1 unless at a doorbell */
 };
 
+/* What a handler returns that has called fp_defer(): the answer comes later. */
+#define FP_LATER 1
+
 /*
- * Handles one access. 0, or -errno for one that breaks the protocol: some clients can't cope with
- * that, so that a register that is not there had better read as zeros or ones. An answer not given is zeros.
+ * Handles one access. 0, FP_LATER, or -errno for one that breaks the protocol: some clients can't
+ * cope with that, so that a register that is not there had better read as zeros or ones. An answer
+ * not given is zeros.
  */
 typedef int fp_access_fn(struct fp_device *dev, struct fp_access *access);
 
 enum {
 	FP_REGION_IO = 1 << 0, /* a BAR in I/O space */
 	FP_REGION_READ_ONLY = 1 << 1,
+	/*
+	 * A deferred access here holds up later ones to this region, but none to other regions that
+	 * are independent as well: their answers may come first.
+	 */
+	FP_REGION_INDEPENDENT = 1 << 2,
+	/* A BAR anywhere in memory. It takes two registers: the class leaves the next BAR empty. */
+	FP_REGION_64BIT = 1 << 3,
+	FP_REGION_PREFETCHABLE = 1 << 4, /* a memory BAR that reading does not change */
+	FP_REGION_MMAP = 1 << 5,	 /* the client may map it, or its `areas`: see them */
+};
+
+/* What areas of a region start at and are multiples of, bytes. */
+#define FP_PAGE 4096u
+
+struct fp_area {
+	uint64_t offset; /* bytes, from the region's start */
+	uint64_t size;
 };
 
 struct fp_region {
 	uint64_t size; /* bytes; a BAR's is a power of two; 0: not there */
 	uint32_t flags;
-	fp_access_fn *access;
+	fp_access_fn *access; /* not called for what the client may map; NULL if that is all */
 	const struct fp_doorbell *doorbells;
 	size_t nr_doorbells;
+	/*
+	 * With FP_REGION_MMAP: what is memory, made by the core and shared with the client; see
+	 * fp_region_memory(). Without any: the whole region. Ascending and apart.
+	 */
+	const struct fp_area *areas;
+	size_t nr_areas;
+	/*
+	 * Of FP_OWN_REGION and up, by which the client knows it. Type 0: one of the vendor's own,
+	 * VFIO_REGION_TYPE_PCI_VENDOR_TYPE with the vendor's PCI id.
+	 */
+	uint32_t type;
+	uint32_t subtype;
+};
+
+/* Capabilities that the core knows all about. MSI and MSI-X come with irqs[]. */
+enum {
+	FP_PCI_PM = 1 << 0,	 /* power management: D0 and D3hot, which lose nothing */
+	FP_PCI_EXPRESS = 1 << 1, /* an endpoint; configuration space is 4,096 bytes then, not 256 */
+	FP_PCI_SERIAL =
+		1 << 2, /* device serial number, needs FP_PCI_EXPRESS; see fp_pci_serial() */
+};
+
+/* A vendor-specific capability: what follows its id, next pointer and length. */
+struct fp_pci_cap {
+	const void *data;
+	const void *writable; /* as long as data: the bits that a client may change; NULL: none */
+	uint8_t size;	      /* bytes of data */
 };
 
 struct fp_pci {
@@ -121,7 +171,17 @@ struct fp_pci {
 	uint16_t subsystem_vendor, subsystem;
 	uint32_t class_code; /* 24 bits: class, subclass, interface */
 	uint8_t revision;
-	uint8_t msix_bar; /* holds the MSI-X table and PBA when irqs[FP_MSIX] is not 0; kept by the core */
+	/*
+	 * When irqs[FP_MSIX] is not 0 this BAR holds the table and the pending bits (PBA), kept by
+	 * the core. One that the class leaves empty is all theirs. In another they lie at these
+	 * offsets, multiples of 8, and the handler does not see accesses to them.
+	 */
+	uint8_t msix_bar;
+	uint32_t msix_table;
+	uint32_t msix_pba;
+	uint32_t capabilities; /* FP_PCI_* */
+	const struct fp_pci_cap *vendor_caps;
+	size_t nr_vendor_caps;
 };
 
 /* A key of --device NAME,key=value, stored into the state before open(). */
@@ -148,12 +208,15 @@ struct fp_class {
 	size_t state_bytes;	   /* of fp_state(), zeroed */
 	const struct fp_key *keys; /* ends with an entry without a name; may be NULL */
 	struct fp_pci pci;
-	struct fp_region regions[FP_NR_REGIONS];
+	struct fp_region regions[FP_MAX_REGIONS];
 	uint32_t irqs[FP_NR_IRQS]; /* how many of each kind */
 
-	/* All optional. open(): 0 or -errno, having said why with fp_error(). */
+	/*
+	 * All optional. open(): 0 or -errno, having said why with fp_error(). reset(): 0, or
+	 * FP_LATER when fp_reset_done() will be called.
+	 */
 	int (*open)(struct fp_device *dev);
-	void (*reset)(struct fp_device *dev);
+	int (*reset)(struct fp_device *dev);
 	void (*close)(struct fp_device *dev);
 
 	/*
@@ -214,8 +277,67 @@ static inline void fp_access_answer(struct fp_access *access, uint64_t value)
 FP_PUBLIC bool fp_access_memory(struct fp_access *access, uint64_t start, void *bytes, size_t len);
 
 /*
+ * Lets a handler answer later: the copy of the access that it returns, data included, stays until
+ * fp_finish(), and the handler returns FP_LATER. Until then what the client sends waits its turn
+ * (see FP_REGION_INDEPENDENT), and so do reset, unmap and the saving of state. NULL when memory
+ * is out.
+ */
+FP_PUBLIC struct fp_access *fp_defer(struct fp_device *dev, struct fp_access *access);
+
+/* Answers a deferred access as the handler would have by returning `ret`, and frees it. */
+FP_PUBLIC void fp_finish(struct fp_device *dev, struct fp_access *deferred, int ret);
+
+/* Answers a DEVICE_RESET for which the class's reset() returned FP_LATER. */
+FP_PUBLIC void fp_reset_done(struct fp_device *dev);
+
+/* A timer, embedded in the device's state. */
+struct fp_timer {
+	void (*expired)(struct fp_device *dev, struct fp_timer *timer);
+	void *core[3]; /* not the device's */
+};
+
+/* Has expired() called once, after `ns`. A timer that runs starts anew. */
+FP_PUBLIC void fp_timer_start(struct fp_device *dev, struct fp_timer *timer, uint64_t ns);
+
+/* The call does not come any more. To be done for every timer in close(). */
+FP_PUBLIC void fp_timer_stop(struct fp_timer *timer);
+
+/*
+ * A transfer from or to guest memory, embedded in the device's state. It works for whatever the
+ * client has mapped, by mmap, by file or by message, also across windows.
+ */
+struct fp_dma_op {
+	/*
+	 * 0, or what went wrong: -EFAULT for memory that is not mapped, or not so; -ENOTCONN when
+	 * the client has gone; -errno of the client. May be called before fp_dma_read() returns.
+	 */
+	void (*done)(struct fp_device *dev, struct fp_dma_op *op, int ret);
+	void *core[9]; /* not the device's */
+};
+
+/* Reads `len` bytes at `iova` to `to`, which has to stay until done(). Any number at a time. */
+FP_PUBLIC void fp_dma_read(struct fp_device *dev, struct fp_dma_op *op, uint64_t iova, void *to,
+			   size_t len);
+
+/* Writes `len` bytes at `from`, which have to stay as they are until done(), to `iova`. */
+FP_PUBLIC void fp_dma_write(struct fp_device *dev, struct fp_dma_op *op, uint64_t iova,
+			    const void *from, size_t len);
+
+/*
+ * What the client may map of region `index`: its byte 0, to which the offsets of `areas` are added.
+ * Only the areas may be touched. From open() to the end of close(), whoever the client is; a reset
+ * leaves it as it is. NULL for a region without FP_REGION_MMAP. A client may change it at any
+ * time, and it may be the one before: read once what you check.
+ */
+FP_PUBLIC void *fp_region_memory(struct fp_device *dev, unsigned int index);
+
+/* Sets what FP_PCI_SERIAL tells; to be called in open(), it is 0 otherwise. */
+FP_PUBLIC void fp_pci_serial(struct fp_device *dev, uint64_t serial);
+
+/*
  * Guest memory [iova, iova + len) for direct access, valid until the handler returns. NULL when it
- * is not mapped whole, or not for `write`. What lies there is the guest's: read it once.
+ * is not mapped whole into this process, or not for `write`: fp_dma_read() and fp_dma_write() may
+ * still reach it. What lies there is the guest's: read it once.
  */
 FP_PUBLIC void *fp_dma(struct fp_device *dev, uint64_t iova, size_t len, bool write);
 

@@ -13,7 +13,7 @@
 static void hear(struct iofd *iofd, uint64_t times)
 {
 	if (times)
-		region_rang(iofd->dev, iofd->region, iofd->doorbell, times);
+		region_rang(iofd->dev, iofd->region, iofd->doorbell, times, NULL);
 }
 
 static void rang(struct ring_op *op, int res, const struct ring_received *received)
@@ -107,13 +107,13 @@ void iofd_entry(const struct iofd *iofd, uint32_t fd_index, struct wire_io_fd_de
 
 void iofd_drain(struct fp_device *dev)
 {
-	for (uint32_t index = 0; index < FP_NR_REGIONS; index++)
+	for (uint32_t index = 0; index < dev->nr_regions; index++)
 		for (uint32_t i = 0; dev->iofds[index] && i < iofd_count(dev, index); i++)
 			hear(&dev->iofds[index][i], ring_eventfd_take(&dev->iofds[index][i].op));
 }
 
 void iofd_withdraw(struct fp_device *dev)
 {
-	for (uint32_t i = 0; i < FP_NR_REGIONS; i++)
+	for (uint32_t i = 0; i < dev->nr_regions; i++)
 		withdraw(dev, i);
 }

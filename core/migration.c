@@ -17,7 +17,7 @@ int migration_open(struct fp_device *dev)
 	struct migration *migration = &dev->migration;
 
 	migration->state = WIRE_MIG_RUNNING;
-	for (unsigned int i = 0; i < FP_NR_REGIONS; i++)
+	for (unsigned int i = 0; i < dev->nr_regions; i++)
 		migration->nr_rings += dev->regions[i].nr_doorbells;
 	for (unsigned int i = 0; i < FP_NR_IRQS; i++)
 		migration->nr_irqs += dev->irqs[i].count;
@@ -63,13 +63,13 @@ static void deliver_rings(struct fp_device *dev)
 {
 	uint64_t *rings = dev->migration.rings;
 
-	for (uint32_t i = 0; i < FP_NR_REGIONS; i++)
+	for (uint32_t i = 0; i < dev->nr_regions; i++)
 		for (size_t n = 0; n < dev->regions[i].nr_doorbells; n++, rings++) {
 			uint64_t times = *rings;
 
 			*rings = 0;
 			if (times)
-				region_rang(dev, i, &dev->regions[i].doorbells[n], times);
+				region_rang(dev, i, &dev->regions[i].doorbells[n], times, NULL);
 		}
 }
 

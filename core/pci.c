@@ -5,88 +5,188 @@
 #include <linux/pci_regs.h>
 #include <string.h>
 
-static void put16(uint8_t *at, uint16_t value)
+#include "pci_caps.h"
+#include "pci_msix.h"
+
+#define COUNT(array) (sizeof(array) / sizeof(*(array)))
+
+void pci_put(struct pci *pci, unsigned int base, const struct pci_register *registers, size_t nr)
 {
-	memcpy(at, &value, sizeof(value));
+	for (size_t i = 0; i < nr; i++) {
+		const struct pci_register *reg = &registers[i];
+		unsigned int at = base + reg->at;
+
+		memcpy(&pci->initial[at], &reg->initial, reg->bytes);
+		memcpy(&pci->writable[at], &reg->writable, reg->bytes);
+		memcpy(&pci->clearable[at], &reg->clearable, reg->bytes);
+	}
 }
 
-static void put32(uint8_t *at, uint32_t value)
-{
-	memcpy(at, &value, sizeof(value));
-}
+/* ---- the header ---- */
 
-/* Writing ones to a BAR reads back its size: the low bits can't be changed. */
-static void init_bar(struct pci *pci, unsigned int index, const struct fp_region *region)
-{
-	unsigned int at = PCI_BASE_ADDRESS_0 + 4 * index;
-	uint32_t mask = (uint32_t) ~(region->size - 1);
+#define COMMAND_BITS                                                                     \
+	(PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_PARITY | \
+	 PCI_COMMAND_SERR | PCI_COMMAND_INTX_DISABLE)
 
-	if (!region->size)
-		return;
-	if (region->flags & FP_REGION_IO)
-		put32(&pci->bytes[at], PCI_BASE_ADDRESS_SPACE_IO);
-	put32(&pci->writable[at], mask);
-}
+#define STATUS_ERRORS                                                                    \
+	(PCI_STATUS_PARITY | PCI_STATUS_SIG_TARGET_ABORT | PCI_STATUS_REC_TARGET_ABORT | \
+	 PCI_STATUS_REC_MASTER_ABORT | PCI_STATUS_SIG_SYSTEM_ERROR | PCI_STATUS_DETECTED_PARITY)
 
-static void init_msix(struct pci *pci, unsigned int at, unsigned int vectors, uint8_t bar)
-{
-	pci->bytes[PCI_CAPABILITY_LIST] = (uint8_t)at;
-	pci->bytes[PCI_STATUS] |= PCI_STATUS_CAP_LIST;
-	pci->bytes[at + PCI_CAP_LIST_ID] = PCI_CAP_ID_MSIX;
-	put16(&pci->bytes[at + PCI_MSIX_FLAGS], (uint16_t)(vectors - 1));
-	put16(&pci->writable[at + PCI_MSIX_FLAGS], PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL);
-	put32(&pci->bytes[at + PCI_MSIX_TABLE], PCI_MSIX_TABLE_AT | bar);
-	put32(&pci->bytes[at + PCI_MSIX_PBA], PCI_MSIX_PBA_AT | bar);
-}
-
-void pci_init(struct pci *pci, const struct fp_class *class_, const struct fp_region *regions)
+static void put_header(struct pci *pci, const struct fp_class *class_)
 {
 	const struct fp_pci *ids = &class_->pci;
+	/* PCI Express has no latency timer: it reads as 0. */
+	uint32_t latency = ids->capabilities & FP_PCI_EXPRESS ? 0 : 0xff;
+	const struct pci_register header[] = {
+		{ PCI_VENDOR_ID, 2, ids->vendor, 0, 0 },
+		{ PCI_DEVICE_ID, 2, ids->device, 0, 0 },
+		{ PCI_COMMAND, 2, 0, COMMAND_BITS, 0 },
+		{ PCI_STATUS, 2, 0, 0, STATUS_ERRORS },
+		{ PCI_CLASS_REVISION, 4, ids->class_code << 8 | ids->revision, 0, 0 },
+		{ PCI_CACHE_LINE_SIZE, 1, 0, 0xff, 0 },
+		{ PCI_LATENCY_TIMER, 1, 0, latency, 0 },
+		{ PCI_SUBSYSTEM_VENDOR_ID, 2, ids->subsystem_vendor, 0, 0 },
+		{ PCI_SUBSYSTEM_ID, 2, ids->subsystem, 0, 0 },
+		{ PCI_INTERRUPT_LINE, 1, 0, 0xff, 0 },
+		{ PCI_INTERRUPT_PIN, 1, class_->irqs[FP_INTX] ? 1 : 0, 0, 0 },
+	};
 
-	*pci = (struct pci){ 0 };
-	put16(&pci->bytes[PCI_VENDOR_ID], ids->vendor);
-	put16(&pci->bytes[PCI_DEVICE_ID], ids->device);
-	put16(&pci->bytes[PCI_SUBSYSTEM_VENDOR_ID], ids->subsystem_vendor);
-	put16(&pci->bytes[PCI_SUBSYSTEM_ID], ids->subsystem);
-	put32(&pci->bytes[PCI_CLASS_REVISION], ids->class_code << 8 | ids->revision);
-	pci->bytes[PCI_INTERRUPT_PIN] = class_->irqs[FP_INTX] ? 1 : 0;
-	put16(&pci->writable[PCI_COMMAND],
-	      PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER | PCI_COMMAND_INTX_DISABLE);
-	pci->writable[PCI_CACHE_LINE_SIZE] = 0xff;
-	pci->writable[PCI_INTERRUPT_LINE] = 0xff;
-	for (unsigned int i = FP_BAR0; i <= FP_BAR5; i++)
-		init_bar(pci, i, &regions[i]);
-	if (class_->irqs[FP_MSIX])
-		init_msix(pci, 0x40, class_->irqs[FP_MSIX], ids->msix_bar);
+	pci_put(pci, 0, header, COUNT(header));
+}
+
+/* ---- base addresses: ones written to them read back as the size, the low bits can't change ---- */
+
+static uint32_t bar_kind(const struct fp_region *region)
+{
+	if (region->flags & FP_REGION_IO)
+		return PCI_BASE_ADDRESS_SPACE_IO;
+	return (region->flags & FP_REGION_64BIT ? PCI_BASE_ADDRESS_MEM_TYPE_64 : 0) |
+	       (region->flags & FP_REGION_PREFETCHABLE ? PCI_BASE_ADDRESS_MEM_PREFETCH : 0);
+}
+
+static void put_bar(struct pci *pci, unsigned int index, const struct fp_region *region,
+		    uint64_t size)
+{
+	uint64_t mask = ~(size - 1);
+	const struct pci_register halves[] = {
+		{ 0, 4, bar_kind(region), (uint32_t)mask, 0 },
+		{ 4, 4, 0, (uint32_t)(mask >> 32), 0 },
+	};
+
+	if (size)
+		pci_put(pci, PCI_BASE_ADDRESS_0 + 4 * index, halves,
+			region->flags & FP_REGION_64BIT ? 2 : 1);
+}
+
+static void put_rom(struct pci *pci, uint64_t size)
+{
+	const struct pci_register rom = {
+		.bytes = 4,
+		.writable = (uint32_t) ~(size - 1) | PCI_ROM_ADDRESS_ENABLE,
+	};
+
+	if (size)
+		pci_put(pci, PCI_ROM_ADDRESS, &rom, 1);
+}
+
+static void put_bars(struct pci *pci, const struct fp_class *class_)
+{
+	for (unsigned int i = FP_BAR0; i <= FP_BAR5; i++) {
+		const struct fp_region *region = &class_->regions[i];
+
+		put_bar(pci, i, region,
+			region->size ? region->size : pci_msix_bar_bytes(class_, i));
+	}
+	put_rom(pci, class_->regions[FP_ROM].size);
+}
+
+/* ---- the whole ---- */
+
+const char *pci_check(const struct fp_class *class_)
+{
+	const char *why;
+
+	for (unsigned int i = FP_BAR0; i < FP_BAR5; i++)
+		if (class_->regions[i].flags & FP_REGION_64BIT && class_->regions[i].size &&
+		    (class_->regions[i + 1].size || pci_msix_bar_bytes(class_, i + 1)))
+			return "the BAR behind a 64-bit BAR is its upper half, and has to be empty";
+	why = pci_msix_check(class_);
+	return why ? why : pci_caps_check(class_);
+}
+
+void pci_init(struct pci *pci, const struct fp_class *class_)
+{
+	bool is_express = class_->pci.capabilities & FP_PCI_EXPRESS;
+
+	*pci = (struct pci){ .size = is_express ? PCI_CFG_SPACE_EXP_SIZE : PCI_CFG_SPACE_SIZE };
+	put_header(pci, class_);
+	put_bars(pci, class_);
+	pci_caps_init(pci, class_);
+	pci_reset(pci);
+}
+
+void pci_set_serial(struct pci *pci, uint64_t serial)
+{
+	if (!pci->serial)
+		return;
+	memcpy(&pci->initial[pci->serial], &serial, sizeof(serial));
+	memcpy(&pci->bytes[pci->serial], &serial, sizeof(serial));
 }
 
 void pci_reset(struct pci *pci)
 {
-	/* Every writable bit of this header is 0 at power-on. */
-	for (unsigned int i = 0; i < PCI_CONFIG_BYTES; i++)
-		pci->bytes[i] &= (uint8_t)~pci->writable[i];
+	memcpy(pci->bytes, pci->initial, sizeof(pci->bytes));
 }
 
-int pci_load(struct pci *pci, const uint8_t bytes[PCI_CONFIG_BYTES])
+/* "If software attempts to write an unsupported state, the data is discarded": D1 and D2. */
+static void keep_power_state(struct pci *pci, uint8_t before)
 {
-	for (unsigned int i = 0; i < PCI_CONFIG_BYTES; i++)
-		if ((bytes[i] ^ pci->bytes[i]) & ~pci->writable[i])
+	uint8_t *state = &pci->bytes[pci->power];
+
+	if ((*state & PCI_PM_CTRL_STATE_MASK) == 1 || (*state & PCI_PM_CTRL_STATE_MASK) == 2)
+		*state = (uint8_t)((*state & ~PCI_PM_CTRL_STATE_MASK) |
+				   (before & PCI_PM_CTRL_STATE_MASK));
+}
+
+static void write_byte(struct pci *pci, uint64_t at, uint8_t value)
+{
+	uint8_t before = pci->bytes[at];
+	uint8_t mask = pci->writable[at];
+
+	pci->bytes[at] = (uint8_t)((before & ~mask) | (value & mask));
+	pci->bytes[at] &= (uint8_t) ~(value & pci->clearable[at]);
+	if (pci->power && at == pci->power)
+		keep_power_state(pci, before);
+}
+
+static bool is_serial(const struct pci *pci, size_t at)
+{
+	return pci->serial && at >= pci->serial && at < pci->serial + sizeof(uint64_t);
+}
+
+int pci_load(struct pci *pci, const uint8_t *bytes)
+{
+	uint64_t serial;
+
+	for (size_t i = 0; i < pci->size; i++) {
+		uint8_t may_differ = pci->writable[i] | pci->clearable[i];
+
+		if ((bytes[i] ^ pci->bytes[i]) & ~may_differ && !is_serial(pci, i))
 			return -EINVAL;
-	memcpy(pci->bytes, bytes, PCI_CONFIG_BYTES);
+	}
+	memcpy(pci->bytes, bytes, pci->size);
+	/* The guest's device keeps the serial number that it had, also over a reset. */
+	memcpy(&serial, &bytes[pci->serial], sizeof(serial));
+	pci_set_serial(pci, serial);
 	return 0;
 }
 
 void pci_access(struct pci *pci, struct fp_access *access)
 {
-	uint8_t *data = access->data;
+	const uint8_t *data = access->data;
 
-	for (uint32_t i = 0; i < access->size; i++) {
-		uint8_t *byte = &pci->bytes[access->offset + i];
-		uint8_t mask = pci->writable[access->offset + i];
-
-		if (access->write)
-			*byte = (uint8_t)((*byte & ~mask) | (data[i] & mask));
-		else
-			data[i] = *byte;
-	}
+	if (!access->write)
+		memcpy(access->data, &pci->bytes[access->offset], access->size);
+	for (uint32_t i = 0; access->write && i < access->size; i++)
+		write_byte(pci, access->offset + i, data[i]);
 }

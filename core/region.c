@@ -2,58 +2,131 @@
 #include "region.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "device.h"
+#include "log.h"
 #include "wire.h"
 
-static bool same_store(const struct fp_doorbell *a, const struct fp_doorbell *b)
+/* ---- the parts that the core answers ---- */
+
+int region_add_part(struct fp_device *dev, uint32_t index, const struct region_part *part)
 {
-	/* KVM takes several at one address only if each goes by its own value of one width. */
-	if (a->match && b->match && a->offset == b->offset && a->width == b->width)
-		return a->value == b->value;
-	return wire_overlaps(a->offset, a->width ? a->width : 1, b->offset,
-			     b->width ? b->width : 1);
+	struct region_core *core = &dev->cores[index];
+	struct region_part *grown =
+		reallocarray(core->parts, core->nr_parts + 1, sizeof(*core->parts));
+	size_t i = core->nr_parts;
+
+	if (!grown)
+		return -ENOMEM;
+	core->parts = grown;
+	for (; i && grown[i - 1].offset > part->offset; i--)
+		grown[i] = grown[i - 1];
+	grown[i] = *part;
+	core->nr_parts++;
+	return 0;
 }
 
-static const char *doorbell_check(const struct fp_region *region,
-				  const struct fp_doorbell *doorbell)
+static int add_memory(struct fp_device *dev, uint32_t index, uint64_t offset, uint64_t size)
 {
-	uint32_t width = doorbell->width;
+	const struct region_part part = {
+		.offset = offset,
+		.size = size,
+		.bytes = dev->cores[index].share.base + offset,
+	};
 
-	if (width > 8 || width & (width - 1))
-		return "a doorbell's width is not 0, 1, 2, 4 or 8";
-	if (doorbell->match && !width)
-		return "a doorbell that matches a value needs a width";
-	if (doorbell->match && width < 8 && doorbell->value >> (8 * width))
-		return "a doorbell's value is wider than the doorbell";
-	if (!width && region->flags & FP_REGION_IO)
-		return "a doorbell in I/O space needs a width";
-	if (!wire_within(doorbell->offset, width ? width : 1, region->size))
-		return "a doorbell lies outside its region";
-	return NULL;
+	return region_add_part(dev, index, &part);
 }
 
-const char *region_check(unsigned int index, const struct fp_region *region)
+int region_open(struct fp_device *dev, uint32_t index)
 {
-	if (!region->size)
-		return region->nr_doorbells ? "doorbells in a region of size 0" : NULL;
-	if (index == FP_CONFIG)
-		return "the configuration space is the core's";
-	if (!region->access)
-		return "a region without an access handler";
-	if (index <= FP_BAR5 && (region->size & (region->size - 1) || region->size > 1ull << 31))
-		return "a BAR's size is not a power of two up to 2 GiB";
-	for (size_t i = 0; i < region->nr_doorbells; i++) {
-		const char *why = doorbell_check(region, &region->doorbells[i]);
+	const struct fp_region *region = &dev->regions[index];
+	int ret;
 
-		if (why)
-			return why;
-		for (size_t j = 0; j < i; j++)
-			if (same_store(&region->doorbells[i], &region->doorbells[j]))
-				return "two doorbells overlap";
+	if (!region->size || !(region->flags & FP_REGION_MMAP))
+		return 0;
+	ret = share_open(&dev->cores[index].share, region);
+	if (!ret && !region->nr_areas)
+		ret = add_memory(dev, index, 0, region->size);
+	for (size_t i = 0; i < region->nr_areas && !ret; i++)
+		ret = add_memory(dev, index, region->areas[i].offset, region->areas[i].size);
+	if (ret)
+		log_error("%s: no memory for region %u: %s", dev->name, index, strerror(-ret));
+	return ret;
+}
+
+void region_close(struct fp_device *dev, uint32_t index)
+{
+	struct region_core *core = &dev->cores[index];
+
+	share_close(&core->share);
+	free(core->parts);
+	*core = (struct region_core){ 0 };
+}
+
+/* Who answers at `offset`: a part, or NULL, the handler; and how far that goes. */
+static const struct region_part *part_at(const struct region_core *core, uint64_t offset,
+					 uint64_t *len)
+{
+	for (size_t i = 0; i < core->nr_parts; i++) {
+		const struct region_part *part = &core->parts[i];
+
+		if (offset < part->offset) {
+			*len = part->offset - offset;
+			return NULL;
+		}
+		if (offset - part->offset < part->size) {
+			*len = part->size - (offset - part->offset);
+			return part;
+		}
 	}
+	*len = UINT64_MAX;
 	return NULL;
 }
+
+static int part_access(struct fp_device *dev, const struct region_part *part,
+		       struct fp_access *access)
+{
+	uint8_t *at;
+
+	if (!part->bytes)
+		return part->access(dev, access);
+	at = (uint8_t *)part->bytes + (access->offset - part->offset);
+	if (access->write)
+		share_copy(at, access->data, access->size);
+	else
+		share_copy(access->data, at, access->size);
+	return 0;
+}
+
+/*
+ * An access that does not ring: all of it to one, or a piece to each whose bytes it touches. Only
+ * one that is wholly the handler's can be answered later.
+ */
+static int serve(struct fp_device *dev, uint32_t index, const struct fp_access *whole,
+		 struct deferred **later)
+{
+	struct fp_access piece = *whole;
+	uint32_t left = whole->size;
+	int ret = 0;
+
+	for (; left && !ret; left -= piece.size) {
+		uint64_t len;
+		const struct region_part *part = part_at(&dev->cores[index], piece.offset, &len);
+
+		piece.size = len < left ? (uint32_t)len : left;
+		ret = part ? part_access(dev, part, &piece) :
+			     deferred_handle(dev, index, &piece,
+					     piece.size == whole->size ? later : NULL);
+		if (ret == FP_LATER && piece.size != whole->size)
+			ret = -EIO;
+		piece.offset += piece.size;
+		piece.data = (uint8_t *)piece.data + piece.size;
+	}
+	return ret;
+}
+
+/* ---- accesses ---- */
 
 static const struct fp_doorbell *find_doorbell(const struct fp_region *region,
 					       const struct fp_access *access)
@@ -70,7 +143,7 @@ static const struct fp_doorbell *find_doorbell(const struct fp_region *region,
 }
 
 int region_rang(struct fp_device *dev, uint32_t index, const struct fp_doorbell *doorbell,
-		uint64_t times)
+		uint64_t times, struct deferred **later)
 {
 	uint64_t value = doorbell->match ? doorbell->value : 0;
 	struct fp_access access = {
@@ -84,11 +157,11 @@ int region_rang(struct fp_device *dev, uint32_t index, const struct fp_doorbell 
 
 	if (migration_keeps(dev, index, doorbell, times))
 		return 0;
-	return dev->regions[index].access(dev, &access);
+	return deferred_handle(dev, index, &access, later);
 }
 
 int region_access(struct fp_device *dev, uint32_t index, uint64_t offset, void *data,
-		  uint32_t count, bool write, const char **field)
+		  uint32_t count, bool write, struct deferred **later, const char **field)
 {
 	const struct fp_region *region;
 	struct fp_access access = {
@@ -100,7 +173,7 @@ int region_access(struct fp_device *dev, uint32_t index, uint64_t offset, void *
 	};
 
 	*field = "region";
-	if (index >= FP_NR_REGIONS || !dev->regions[index].size)
+	if (index >= dev->nr_regions || !dev->regions[index].size)
 		return -EINVAL;
 	region = &dev->regions[index];
 	*field = "offset + count";
@@ -114,9 +187,14 @@ int region_access(struct fp_device *dev, uint32_t index, uint64_t offset, void *
 		const struct fp_doorbell *doorbell = find_doorbell(region, &access);
 
 		if (doorbell)
-			return region_rang(dev, index, doorbell, 1);
+			return region_rang(dev, index, doorbell, 1, later);
 	}
-	return region->access(dev, &access);
+	return serve(dev, index, &access, later);
+}
+
+void *fp_region_memory(struct fp_device *dev, unsigned int index)
+{
+	return index < dev->nr_regions ? dev->cores[index].share.base : NULL;
 }
 
 bool fp_access_memory(struct fp_access *access, uint64_t start, void *bytes, size_t len)

@@ -2,110 +2,29 @@
 #include "server.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "cleanup.h"
 #include "log.h"
-#include "socket.h"
-
-/* After accept() failed (out of fds, most likely) it is tried again so much later. */
-#define ACCEPT_RETRY_NS 100000000ull
-
-struct served {
-	struct served *next;
-	struct server *server;
-	struct fp_device *dev;
-	char *name; /* for the log: the class, and the socket */
-	char *socket;
-	int listen_fd; /* -1: it has one client and no more */
-	struct ring_op accept;
-	struct ring_op retry;
-	enum session_io_fds io_fds;
-	struct session *session; /* NULL: no client */
-};
+#include "worker.h"
 
 struct server {
-	struct ring *ring;
-	struct served *devices;
-	int signal_fd;
-	struct ring_op signal;
+	struct worker **workers;
+	unsigned int nr_workers;
 	sigset_t old_signals;
-	bool stop;
+	int signal_fd;
+	int stop_fd; /* readable for all workers once they are to end */
+	int done_fd; /* counts those that have ended */
 };
 
-/* Whether a client is there or may still come. */
-static bool has_work(const struct server *server)
-{
-	for (const struct served *served = server->devices; served; served = served->next)
-		if (served->session || served->listen_fd >= 0)
-			return true;
-	return false;
-}
-
-static void session_ended(void *opaque)
-{
-	struct served *served = opaque;
-
-	log_info("%s: the client is gone", served->name);
-	served->session = NULL;
-}
-
-static int start_session(struct served *served, int fd)
-{
-	struct session_options options = {
-		.io_fds = served->io_fds,
-		.ended = session_ended,
-		.opaque = served,
-	};
-
-	return session_open(served->dev, fd, &options, &served->session);
-}
-
-static void retry_accept(struct ring_op *op, int res, const struct ring_received *received)
-{
-	struct served *served = (struct served *)((char *)op - offsetof(struct served, retry));
-
-	(void)res;
-	(void)received;
-	ring_accept(served->server->ring, &served->accept, served->listen_fd);
-}
-
-static void accepted(struct ring_op *op, int fd, const struct ring_received *received)
-{
-	struct served *served = (struct served *)((char *)op - offsetof(struct served, accept));
-
-	(void)received;
-	if (fd < 0) {
-		log_warn("%s: accept: %s", served->name, strerror(-fd));
-		ring_timeout(served->server->ring, &served->retry, ACCEPT_RETRY_NS);
-	} else if (served->session) {
-		log_warn("%s: a second client is refused: the device has one", served->name);
-		close(fd);
-	} else if (start_session(served, fd)) {
-		log_warn("%s: a client is refused: out of memory", served->name);
-	} else {
-		log_info("%s: a client has come", served->name);
-	}
-}
-
-static void signalled(struct ring_op *op, int res, const struct ring_received *received)
-{
-	struct server *server = (struct server *)((char *)op - offsetof(struct server, signal));
-	struct signalfd_siginfo info;
-
-	(void)received;
-	/* It would be pending again, and kill, once the mask is back to what it was. */
-	while (res >= 0 && read(server->signal_fd, &info, sizeof(info)) > 0)
-		;
-	server->stop = true;
-}
-
-static int init_signals(struct server *server)
+/* Before the threads are started: they inherit the mask. */
+static int open_fds(struct server *server)
 {
 	sigset_t signals;
 
@@ -114,137 +33,85 @@ static int init_signals(struct server *server)
 	sigaddset(&signals, SIGINT);
 	pthread_sigmask(SIG_BLOCK, &signals, &server->old_signals);
 	server->signal_fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (server->signal_fd < 0)
-		return -errno;
-	server->signal.done = signalled;
-	ring_readable(server->ring, &server->signal, server->signal_fd);
-	return 0;
+	server->stop_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	server->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	return server->signal_fd < 0 || server->stop_fd < 0 || server->done_fd < 0 ? -errno : 0;
 }
 
-int server_open(struct ring_wait wait, struct server **out)
+static int start_workers(struct server *server, const struct server_options *options)
 {
-	struct server *server = calloc(1, sizeof(*server));
-	int ret;
-
-	if (!server)
-		return -ENOMEM;
-	server->signal_fd = -1;
-	ret = ring_open(&(struct ring_options){ .wait = wait }, &server->ring);
-	if (!ret)
-		ret = init_signals(server);
-	if (ret)
-		server_close(server);
-	else
-		*out = server;
-	return ret;
-}
-
-static int listen_at(struct served *served, const char *path)
-{
-	int fd = socket_listen(path);
-
-	if (fd == -EADDRINUSE)
-		log_error("socket=%s: a server listens there already", path);
-	else if (fd == -EEXIST)
-		log_error("socket=%s: there is a file that is not a socket", path);
-	else if (fd < 0)
-		log_error("socket=%s: %s", path, strerror(-fd));
-	if (fd < 0)
-		return fd;
-	served->listen_fd = fd;
-	served->socket = strdup(path);
-	if (!served->socket)
-		return -ENOMEM;
-	ring_accept(served->server->ring, &served->accept, fd);
-	return 0;
-}
-
-static int start(struct served *served, const struct server_device *description, int *fd)
-{
-	int ret;
-
-	if (asprintf(&served->name, "%s at %s", description->class_->name,
-		     description->socket ? description->socket : "the given fd") < 0) {
-		served->name = NULL;
-		return -ENOMEM;
-	}
-	ret = device_open(description->class_, served->name, served->server->ring,
-			  description->options, description->nr_options, &served->dev);
-	if (!ret)
-		ret = description->socket ? listen_at(served, description->socket) :
-					    start_session(served, take_fd(fd));
-	return ret;
-}
-
-static void served_free(struct served *served)
-{
-	struct ring *ring = served->server->ring;
-
-	if (served->session)
-		session_close(served->session);
-	ring_cancel(&served->accept);
-	ring_cancel(&served->retry);
-	if (served->listen_fd >= 0)
-		ring_close_fd(ring, served->listen_fd);
-	if (served->socket)
-		unlink(served->socket);
-	device_close(served->dev);
-	free(served->socket);
-	free(served->name);
-	free(served);
-}
-
-int server_add(struct server *server, const struct server_device *description)
-{
-	CLEANUP_CLOSE int fd = description->socket ? -1 : description->fd;
-	struct served *served = calloc(1, sizeof(*served));
-	int ret;
-
-	if (!served)
-		return -ENOMEM;
-	served->server = server;
-	served->listen_fd = -1;
-	served->accept.done = accepted;
-	served->retry.done = retry_accept;
-	served->io_fds = description->io_fds;
-	ret = start(served, description, &fd);
-	if (ret) {
-		served_free(served);
-		return ret;
-	}
-	served->next = server->devices;
-	server->devices = served;
-	return 0;
-}
-
-int server_run(struct server *server)
-{
+	size_t nr = options->workers < options->nr_devices ? options->workers : options->nr_devices;
+	struct worker_options worker = {
+		.wait = options->wait,
+		.devices = options->devices,
+		.nr_devices = options->nr_devices,
+		.step = nr,
+		.stop_fd = server->stop_fd,
+		.done_fd = server->done_fd,
+	};
 	int ret = 0;
 
-	while (!ret && !server->stop && has_work(server)) {
-		ret = ring_turn(server->ring, -1);
-		if (ret == -EINTR)
-			ret = 0;
+	server->workers = calloc(nr, sizeof(*server->workers));
+	if (!server->workers)
+		return -ENOMEM;
+	for (; worker.first < nr && !ret; worker.first++) {
+		ret = worker_start(&worker, &server->workers[server->nr_workers]);
+		server->nr_workers += !ret;
 	}
-	if (ret)
-		log_error("io_uring: %s", strerror(-ret));
 	return ret;
 }
 
-void server_close(struct server *server)
+/* Waits for a signal or for the workers to run out of clients. */
+static void await_end(struct server *server)
 {
-	if (!server)
-		return;
-	while (server->devices) {
-		struct served *served = server->devices;
+	struct pollfd fds[] = {
+		{ .fd = server->signal_fd, .events = POLLIN },
+		{ .fd = server->done_fd, .events = POLLIN },
+	};
+	struct signalfd_siginfo info;
+	uint64_t ended, done = 0;
 
-		server->devices = served->next;
-		served_free(served);
+	while (done < server->nr_workers) {
+		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+			return;
+		/* A signal that is not taken would be pending again once the mask is back. */
+		if (read(server->signal_fd, &info, sizeof(info)) > 0)
+			return;
+		if (read(server->done_fd, &ended, sizeof(ended)) > 0)
+			done += ended;
 	}
-	if (server->signal_fd >= 0) {
-		close(server->signal_fd);
-		pthread_sigmask(SIG_SETMASK, &server->old_signals, NULL);
+}
+
+static int stop_workers(struct server *server)
+{
+	uint64_t one = 1;
+	int ret = 0;
+
+	if (server->stop_fd >= 0 && write(server->stop_fd, &one, sizeof(one)) < 0)
+		log_error("the workers can't be told to stop: %s", strerror(errno));
+	while (server->nr_workers) {
+		int worker_ret = worker_join(server->workers[--server->nr_workers]);
+
+		ret = ret ? ret : worker_ret;
 	}
-	ring_close(server->ring);
-	free(server);
+	free(server->workers);
+	return ret;
+}
+
+int server_run(const struct server_options *options)
+{
+	struct server server = { .signal_fd = -1, .stop_fd = -1, .done_fd = -1 };
+	int ret = open_fds(&server);
+	int stop_ret;
+
+	if (!ret)
+		ret = start_workers(&server, options);
+	if (!ret)
+		await_end(&server);
+	stop_ret = stop_workers(&server);
+	cleanup_close(&server.signal_fd);
+	cleanup_close(&server.stop_fd);
+	cleanup_close(&server.done_fd);
+	pthread_sigmask(SIG_SETMASK, &server.old_signals, NULL);
+	return ret ? ret : stop_ret;
 }

@@ -2,486 +2,73 @@
 #include "session.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "caps.h"
 #include "channel.h"
 #include "cleanup.h"
-#include "feature.h"
-#include "iofd.h"
 #include "log.h"
-#include "region.h"
 
 /* A peer that sends nothing but nonsense gets this many lines in the log, and one that says so. */
 #define MAX_COMPLAINTS 32
 
+/*
+ * So many commands, or bytes of them, may wait for one that is in flight before the client is not
+ * read any more: its answers to transfers are not either then, unless they come by a twin socket.
+ */
+#define MAX_WAITING 1024u
+#define MAX_WAITING_BYTES (4u * WIRE_MAX_MSG)
+
+/* How soon to look whether an answer that carries an fd has gone. */
+#define TWIN_LEAVES_NS 1000000
+
+/* A command that has to wait its turn: a copy of its message. */
+struct waiting {
+	struct waiting *next;
+	struct channel_msg msg;
+	uint64_t done;
+	int fds[RING_MAX_FDS];
+	uint8_t body[];
+};
+
+/* A message that came up while an answer was being written into the channel's buffer. */
+struct aside {
+	struct aside *next;
+	struct wire_header hdr;
+	size_t len;
+	uint8_t body[];
+};
+
 struct session {
 	struct channel channel;
+	struct channel twin; /* for our commands, where the client wants one; fd -1: none */
 	struct fp_device *dev;
 	struct session_options options;
+	struct device_link link;
 	struct ring_hook reap;
-	struct caps peer;
-	bool negotiated;
-	bool doomed; /* to be closed after this message */
+	struct command_peer peer;
+	struct waiting *waiting; /* in the order in which they came */
+	unsigned int nr_waiting;
+	size_t waiting_bytes;
+	bool has_ended;
+	bool busy; /* a command is being run, and its answer written */
+	struct aside *aside;
+	/* The twin's other end, until the answer that carries it has gone; -1: none. */
+	int twin_theirs;
+	struct ring_op twin_leaves;
+	struct wire_header reset; /* the one that the device has put off */
+	uint16_t next_id;	  /* of our commands */
 	unsigned int complaints;
 };
 
-/*
- * A command that is being answered. Its handler either fills `reply` and says how long it is, or
- * returns -errno, having named in `field` what was wrong.
- */
-struct request {
-	struct session *session;
-	struct channel_msg *msg;
-	const char *field;
-	int fds[RING_MAX_FDS]; /* to go with the reply, borrowed */
-	unsigned int nr_fds;
-};
-
-/* The length of the reply's body, bytes, or -errno. The body is zeroed and `reply_max` long. */
-typedef ssize_t command_fn(struct request *request, void *reply);
-
-/* What every message with the command has to look like, and who answers it. */
-struct command {
-	command_fn *run;
-	size_t min; /* bytes of body without which it is refused */
-	size_t max; /* bytes of body above which it is refused; 0: `min` */
-	unsigned int max_fds;
-	size_t reply;				       /* bytes that its answer may need */
-	size_t (*more)(const struct request *request); /* and these, when it varies */
-};
-
-/* Room for the JSON that answers VERSION. */
-#define VERSION_JSON_BYTES 256
-
-static ssize_t refuse(struct request *request, const char *field, int error)
+static struct session *of_link(struct device_link *link)
 {
-	request->field = field;
-	return error;
+	return (struct session *)((char *)link - offsetof(struct session, link));
 }
 
-/* The fixed part of an answer. Replies lie behind one another, at any alignment. */
-static ssize_t answer(void *reply, const void *fixed, size_t len)
-{
-	memcpy(reply, fixed, len);
-	return (ssize_t)len;
-}
-
-/* ---- the commands ---- */
-
-static ssize_t do_version(struct request *request, void *reply)
-{
-	struct session *session = request->session;
-	const struct channel_msg *msg = request->msg;
-	struct wire_version version = { .major = WIRE_MAJOR, .minor = WIRE_MINOR };
-	struct wire_version asked;
-	const char *why;
-	int len;
-
-	memcpy(&asked, msg->body, sizeof(asked));
-	if (session->negotiated)
-		return refuse(request, "VERSION, the second", -EINVAL);
-	if (asked.major != WIRE_MAJOR) {
-		session->doomed = true;
-		return refuse(request, "major", -EINVAL);
-	}
-	if (caps_parse(msg->body + sizeof(asked), msg->body_len - sizeof(asked), &session->peer,
-		       &why))
-		return refuse(request, why, -EINVAL);
-	if (asked.minor < version.minor)
-		version.minor = asked.minor;
-	len = caps_format(&caps_ours, (char *)reply + sizeof(version), VERSION_JSON_BYTES);
-	if (len < 0)
-		return len;
-	session->negotiated = true;
-	return answer(reply, &version, sizeof(version)) + len;
-}
-
-static ssize_t do_dma_map(struct request *request, void *reply)
-{
-	struct wire_dma_map map;
-
-	(void)reply;
-	memcpy(&map, request->msg->body, sizeof(map));
-	if (map.argsz < sizeof(map))
-		return refuse(request, "argsz", -EINVAL);
-	return dma_map(&request->session->dev->dma, &map, channel_take_fd(request->msg, 0),
-		       &request->field);
-}
-
-static ssize_t do_dma_unmap(struct request *request, void *reply)
-{
-	struct wire_dma_unmap unmap;
-	int ret;
-
-	memcpy(&unmap, request->msg->body, sizeof(unmap));
-	if (unmap.argsz < sizeof(unmap))
-		return refuse(request, "argsz", -EINVAL);
-	ret = dma_unmap(&request->session->dev->dma, &unmap, &request->field);
-	if (ret)
-		return ret;
-	return answer(reply, &unmap, sizeof(unmap));
-}
-
-static ssize_t device_info(struct request *request, void *reply)
-{
-	struct wire_device_info info = {
-		.argsz = sizeof(info),
-		.flags = WIRE_DEVICE_RESETTABLE | WIRE_DEVICE_PCI,
-		.num_regions = FP_NR_REGIONS,
-		.num_irqs = FP_NR_IRQS,
-	};
-	uint32_t argsz;
-
-	memcpy(&argsz, request->msg->body, sizeof(argsz));
-	if (argsz < sizeof(info))
-		return refuse(request, "argsz", -EINVAL);
-	return answer(reply, &info, sizeof(info));
-}
-
-static ssize_t region_info(struct request *request, void *reply)
-{
-	struct wire_region_info info, asked;
-	const struct fp_region *region;
-
-	memcpy(&asked, request->msg->body, sizeof(asked));
-	if (asked.argsz < sizeof(info))
-		return refuse(request, "argsz", -EINVAL);
-	if (asked.index >= FP_NR_REGIONS)
-		return refuse(request, "index", -EINVAL);
-	region = &request->session->dev->regions[asked.index];
-	info = (struct wire_region_info){
-		.argsz = sizeof(info),
-		.index = asked.index,
-		.size = region->size,
-	};
-	if (region->size)
-		info.flags = WIRE_REGION_READABLE |
-			     (region->flags & FP_REGION_READ_ONLY ? 0 : WIRE_REGION_WRITEABLE);
-	return answer(reply, &info, sizeof(info));
-}
-
-static size_t entry_bytes(const struct session *session)
-{
-	return session->options.io_fds == SESSION_IO_FDS_SPEC ? sizeof(struct wire_io_fd_spec) :
-								sizeof(struct wire_io_fd_deployed);
-}
-
-/*
- * How many entries the client is told of. Each has an fd of its own and all travel in one message;
- * what a client is not told of it reaches by message, so that a smaller answer is a correct one.
- */
-static uint32_t io_fds_offered(const struct session *session, uint32_t index)
-{
-	uint32_t nr = iofd_count(session->dev, index);
-	uint32_t limit = session->peer.max_msg_fds;
-
-	if (limit > RING_MAX_FDS)
-		limit = RING_MAX_FDS;
-	return nr < limit ? nr : limit;
-}
-
-/* The layout is chosen by the user: both hold the same, the published one less. */
-static void put_entry(const struct session *session, uint8_t *at,
-		      const struct wire_io_fd_deployed *entry)
-{
-	struct wire_io_fd_spec spec = {
-		.offset = entry->offset,
-		.size = entry->size,
-		.fd_index = entry->fd_index,
-		.type = entry->type,
-		.flags = entry->flags,
-		.datamatch = entry->datamatch,
-	};
-
-	if (session->options.io_fds == SESSION_IO_FDS_SPEC)
-		memcpy(at, &spec, sizeof(spec));
-	else
-		memcpy(at, entry, sizeof(*entry));
-}
-
-static ssize_t region_io_fds(struct request *request, void *reply)
-{
-	struct session *session = request->session;
-	struct wire_region_io_fds fixed, asked;
-	struct wire_io_fd_deployed entry;
-	const struct iofd *iofds;
-	uint32_t offered, nr;
-
-	memcpy(&asked, request->msg->body, sizeof(asked));
-	if (asked.argsz < sizeof(fixed))
-		return refuse(request, "argsz", -EINVAL);
-	if (asked.flags)
-		return refuse(request, "flags", -EINVAL);
-	if (asked.index >= FP_NR_REGIONS)
-		return refuse(request, "index", -EINVAL);
-	if (asked.count)
-		return refuse(request, "count", -EINVAL);
-	offered = io_fds_offered(session, asked.index);
-	fixed = (struct wire_region_io_fds){
-		.argsz = (uint32_t)(sizeof(fixed) + offered * entry_bytes(session)),
-		.index = asked.index,
-		.count = offered,
-	};
-	if (asked.argsz < fixed.argsz || !offered)
-		return answer(reply, &fixed, sizeof(fixed));
-	/* When there are no fds to be had, a region without any is a correct answer. */
-	if (iofd_publish(session->dev, asked.index, &iofds, &nr)) {
-		fixed.argsz = sizeof(fixed);
-		fixed.count = 0;
-		return answer(reply, &fixed, sizeof(fixed));
-	}
-	for (uint32_t i = 0; i < offered; i++) {
-		iofd_entry(&iofds[i], i, &entry);
-		put_entry(session, (uint8_t *)reply + sizeof(fixed) + i * entry_bytes(session),
-			  &entry);
-		request->fds[i] = iofds[i].fd;
-	}
-	request->nr_fds = offered;
-	answer(reply, &fixed, sizeof(fixed));
-	return fixed.argsz;
-}
-
-static ssize_t irq_info(struct request *request, void *reply)
-{
-	struct wire_irq_info info, asked;
-
-	memcpy(&asked, request->msg->body, sizeof(asked));
-	if (asked.argsz < sizeof(info))
-		return refuse(request, "argsz", -EINVAL);
-	if (asked.index >= FP_NR_IRQS)
-		return refuse(request, "index", -EINVAL);
-	info = (struct wire_irq_info){
-		.argsz = sizeof(info),
-		.flags = request->session->dev->irqs[asked.index].flags,
-		.index = asked.index,
-		.count = request->session->dev->irqs[asked.index].count,
-	};
-	return answer(reply, &info, sizeof(info));
-}
-
-static ssize_t set_irqs(struct request *request, void *reply)
-{
-	const struct channel_msg *msg = request->msg;
-	struct wire_irq_set set;
-	struct irq_request irqs;
-
-	(void)reply;
-	memcpy(&set, msg->body, sizeof(set));
-	if (set.argsz < sizeof(set))
-		return refuse(request, "argsz", -EINVAL);
-	if (set.index >= FP_NR_IRQS)
-		return refuse(request, "index", -EINVAL);
-	if (set.flags & WIRE_IRQ_DATA_BOOL && set.count > msg->body_len - sizeof(set))
-		return refuse(request, "count", -EINVAL);
-	irqs = (struct irq_request){
-		.flags = set.flags,
-		.start = set.start,
-		.count = set.count,
-		.bools = msg->body + sizeof(set),
-		.fds = msg->fds,
-		.nr_fds = msg->nr_fds,
-	};
-	return irq_set(&request->session->dev->irqs[set.index], &irqs, &request->field);
-}
-
-static size_t region_read_count(const struct request *request)
-{
-	struct wire_region_access access;
-
-	memcpy(&access, request->msg->body, sizeof(access));
-	return access.count <= caps_ours.max_data_xfer_size ? access.count : 0;
-}
-
-static ssize_t region_read(struct request *request, void *reply)
-{
-	struct wire_region_access access;
-	int ret;
-
-	memcpy(&access, request->msg->body, sizeof(access));
-	if (access.count > caps_ours.max_data_xfer_size)
-		return refuse(request, "count", -EINVAL);
-	ret = region_access(request->session->dev, access.region, access.offset,
-			    (uint8_t *)reply + sizeof(access), access.count, false,
-			    &request->field);
-	return ret ? ret : answer(reply, &access, sizeof(access)) + access.count;
-}
-
-static ssize_t region_write(struct request *request, void *reply)
-{
-	const struct channel_msg *msg = request->msg;
-	struct wire_region_access access;
-	int ret;
-
-	memcpy(&access, msg->body, sizeof(access));
-	if (access.count != msg->body_len - sizeof(access) ||
-	    access.count > caps_ours.max_data_xfer_size)
-		return refuse(request, "count", -EINVAL);
-	ret = region_access(request->session->dev, access.region, access.offset,
-			    (void *)(msg->body + sizeof(access)), access.count, true,
-			    &request->field);
-	return ret ? ret : answer(reply, &access, sizeof(access));
-}
-
-static ssize_t reset(struct request *request, void *reply)
-{
-	(void)reply;
-	device_reset(request->session->dev);
-	return 0;
-}
-
-static struct feature_call feature_call(const struct request *request)
-{
-	const struct session *session = request->session;
-	uint64_t theirs = session->peer.max_data_xfer_size;
-
-	return (struct feature_call){
-		.dev = session->dev,
-		.body = request->msg->body,
-		.len = request->msg->body_len,
-		.max_data = theirs < caps_ours.max_data_xfer_size ? theirs :
-								    caps_ours.max_data_xfer_size,
-	};
-}
-
-static size_t device_feature_room(const struct request *request)
-{
-	struct feature_call call = feature_call(request);
-
-	return feature_room(&call);
-}
-
-static ssize_t device_feature(struct request *request, void *reply)
-{
-	struct feature_call call = feature_call(request);
-	ssize_t ret = feature_run(&call, reply);
-
-	request->field = call.field;
-	return ret;
-}
-
-static size_t mig_data_read_room(const struct request *request)
-{
-	struct feature_call call = feature_call(request);
-
-	return feature_mig_read_room(&call);
-}
-
-static ssize_t mig_data_read(struct request *request, void *reply)
-{
-	struct feature_call call = feature_call(request);
-	ssize_t ret = feature_mig_read(&call, reply);
-
-	request->field = call.field;
-	return ret;
-}
-
-static ssize_t mig_data_write(struct request *request, void *reply)
-{
-	struct feature_call call = feature_call(request);
-	ssize_t ret;
-
-	(void)reply;
-	call.max_data = caps_ours.max_data_xfer_size;
-	ret = feature_mig_write(&call);
-	request->field = call.field;
-	return ret;
-}
-
-/*
- * Most bodies may be longer than their fixed part: a newer peer's structure may have grown, and
- * some send more than they need to.
- */
-#define ANY WIRE_MAX_MSG
-
-static const struct command commands[WIRE_CMD_END] = {
-	[WIRE_VERSION] = {
-		.run = do_version,
-		.min = sizeof(struct wire_version),
-		.max = ANY,
-		.reply = sizeof(struct wire_version) + VERSION_JSON_BYTES,
-	},
-	[WIRE_DMA_MAP] = {
-		.run = do_dma_map,
-		.min = sizeof(struct wire_dma_map),
-		.max = ANY,
-		.max_fds = 1,
-	},
-	[WIRE_DMA_UNMAP] = {
-		.run = do_dma_unmap,
-		.min = sizeof(struct wire_dma_unmap),
-		.max = ANY,
-		.reply = sizeof(struct wire_dma_unmap),
-	},
-	[WIRE_DEVICE_GET_INFO] = {
-		.run = device_info,
-		.min = sizeof(struct wire_device_info),
-		.max = ANY,
-		.reply = sizeof(struct wire_device_info),
-	},
-	[WIRE_DEVICE_GET_REGION_INFO] = {
-		.run = region_info,
-		.min = sizeof(struct wire_region_info),
-		.max = ANY,
-		.reply = sizeof(struct wire_region_info),
-	},
-	[WIRE_DEVICE_GET_REGION_IO_FDS] = {
-		.run = region_io_fds,
-		.min = sizeof(struct wire_region_io_fds),
-		.max = ANY,
-		.reply = sizeof(struct wire_region_io_fds) +
-			 RING_MAX_FDS * sizeof(struct wire_io_fd_deployed),
-	},
-	[WIRE_DEVICE_GET_IRQ_INFO] = {
-		.run = irq_info,
-		.min = sizeof(struct wire_irq_info),
-		.max = ANY,
-		.reply = sizeof(struct wire_irq_info),
-	},
-	[WIRE_DEVICE_SET_IRQS] = {
-		.run = set_irqs,
-		.min = sizeof(struct wire_irq_set),
-		.max = ANY,
-		.max_fds = RING_MAX_FDS,
-	},
-	[WIRE_REGION_READ] = {
-		.run = region_read,
-		.min = sizeof(struct wire_region_access),
-		.reply = sizeof(struct wire_region_access),
-		.more = region_read_count,
-	},
-	[WIRE_REGION_WRITE] = {
-		.run = region_write,
-		.min = sizeof(struct wire_region_access),
-		.max = ANY,
-		.reply = sizeof(struct wire_region_access),
-	},
-	[WIRE_DEVICE_RESET] = {
-		.run = reset,
-		.max = ANY,
-	},
-	[WIRE_DEVICE_FEATURE] = {
-		.run = device_feature,
-		.min = sizeof(struct wire_device_feature),
-		.max = ANY,
-		.more = device_feature_room,
-	},
-	[WIRE_MIG_DATA_READ] = {
-		.run = mig_data_read,
-		.min = sizeof(struct wire_mig_data),
-		.max = ANY,
-		.more = mig_data_read_room,
-	},
-	[WIRE_MIG_DATA_WRITE] = {
-		.run = mig_data_write,
-		.min = sizeof(struct wire_mig_data),
-		.max = ANY,
-	},
-};
-
-/* ---- dispatch ---- */
+static void end(struct session *session, const char *why);
 
 static void complain(struct session *session, const struct channel_msg *msg, const char *what,
 		     int error)
@@ -494,9 +81,326 @@ static void complain(struct session *session, const struct channel_msg *msg, con
 		 msg->hdr.cmd, what, strerror(-error));
 }
 
-/* What a message may look like, for every command in one place. NULL when `command` may see it. */
-static const char *check(const struct channel_msg *msg, const struct command *command, int *error)
+/* ---- what goes out ---- */
+
+static void put_aside(struct session *session, const struct wire_header *hdr, const void *fixed,
+		      size_t fixed_len, const void *data, size_t data_len)
 {
+	struct aside *aside = malloc(sizeof(*aside) + fixed_len + data_len);
+	struct aside **at = &session->aside;
+
+	if (!aside) {
+		end(session, "out of memory");
+		return;
+	}
+	*aside = (struct aside){ .hdr = *hdr, .len = fixed_len + data_len };
+	if (fixed_len)
+		memcpy(aside->body, fixed, fixed_len);
+	if (data_len)
+		memcpy(aside->body + fixed_len, data, data_len);
+	while (*at)
+		at = &(*at)->next;
+	*at = aside;
+}
+
+/* A message whose body is `fixed` and what is behind it; after the answer that is being written. */
+static void send_message(struct session *session, struct channel *channel,
+			 const struct wire_header *hdr, const void *fixed, size_t fixed_len,
+			 const void *data, size_t data_len)
+{
+	uint8_t *body;
+
+	if (session->busy && channel == &session->channel) {
+		put_aside(session, hdr, fixed, fixed_len, data, data_len);
+		return;
+	}
+	body = channel_begin(channel, fixed_len + data_len);
+	if (!body)
+		return;
+	if (fixed_len)
+		memcpy(body, fixed, fixed_len);
+	if (data_len)
+		memcpy(body + fixed_len, data, data_len);
+	channel_commit(channel, hdr, fixed_len + data_len, NULL, 0);
+}
+
+static void send_aside(struct session *session)
+{
+	while (session->aside) {
+		CLEANUP_FREE struct aside *aside = session->aside;
+
+		session->aside = aside->next;
+		send_message(session, &session->channel, &aside->hdr, aside->body, aside->len, NULL,
+			     0);
+	}
+}
+
+static void answer_error(struct session *session, const struct wire_header *hdr, int error)
+{
+	struct wire_header reply = {
+		.msg_id = hdr->msg_id,
+		.cmd = hdr->cmd,
+		.flags = WIRE_TYPE_REPLY | WIRE_ERROR,
+		.error_no = (uint32_t)-error,
+	};
+
+	if (!(hdr->flags & WIRE_NO_REPLY))
+		send_message(session, &session->channel, &reply, NULL, 0, NULL, 0);
+}
+
+static void answer_with(struct session *session, const struct wire_header *hdr, const void *fixed,
+			size_t fixed_len, const void *data, size_t data_len)
+{
+	struct wire_header reply = {
+		.msg_id = hdr->msg_id,
+		.cmd = hdr->cmd,
+		.flags = WIRE_TYPE_REPLY,
+	};
+
+	if (!(hdr->flags & WIRE_NO_REPLY))
+		send_message(session, &session->channel, &reply, fixed, fixed_len, data, data_len);
+}
+
+/* The header of a deferred access's command travels in its cookie. */
+static uint64_t pack(const struct wire_header *hdr)
+{
+	return (uint64_t)hdr->flags << 32 | (uint64_t)hdr->cmd << 16 | hdr->msg_id;
+}
+
+/* A deferred REGION_READ or REGION_WRITE is done. */
+static void answer_access(struct deferred *deferred)
+{
+	struct wire_header hdr = {
+		.msg_id = (uint16_t)deferred->cookie,
+		.cmd = (uint16_t)(deferred->cookie >> 16),
+		.flags = (uint32_t)(deferred->cookie >> 32),
+	};
+	const struct fp_access *access = &deferred->access;
+	struct wire_region_access fixed = {
+		.offset = access->offset,
+		.region = deferred->region,
+		.count = deferred->count,
+	};
+
+	if (deferred->ret)
+		answer_error(deferred->owner, &hdr, deferred->ret);
+	else
+		answer_with(deferred->owner, &hdr, &fixed, sizeof(fixed), deferred->data,
+			    access->write ? 0 : access->size);
+}
+
+static void reset_done(struct device_link *link)
+{
+	struct session *session = of_link(link);
+
+	answer_with(session, &session->reset, NULL, 0, NULL, 0);
+	link->progress(link);
+}
+
+/* ---- commands that wait ---- */
+
+/* The independent region that a message accesses, or -1. */
+static int64_t independent_region(const struct fp_device *dev, const struct channel_msg *msg)
+{
+	struct wire_region_access access;
+
+	if ((msg->hdr.cmd != WIRE_REGION_READ && msg->hdr.cmd != WIRE_REGION_WRITE) ||
+	    msg->body_len < sizeof(access))
+		return -1;
+	memcpy(&access, msg->body, sizeof(access));
+	if (access.region >= dev->nr_regions ||
+	    !(dev->regions[access.region].flags & FP_REGION_INDEPENDENT))
+		return -1;
+	return access.region;
+}
+
+/* Only accesses to independent regions may overtake one another, and not within a region. */
+static bool may_overtake(const struct session *session, const struct channel_msg *msg,
+			 const struct waiting *until)
+{
+	const struct waiting *waiting = session->waiting;
+	int64_t own = independent_region(session->dev, msg);
+
+	for (; waiting != until; waiting = waiting->next) {
+		int64_t other = independent_region(session->dev, &waiting->msg);
+
+		if (own < 0 || other < 0 || own == other)
+			return false;
+	}
+	return true;
+}
+
+/* Whether a message has to wait for what is in flight, or for those that wait before `until`. */
+static bool has_to_wait(const struct session *session, const struct channel_msg *msg,
+			const struct waiting *until)
+{
+	const struct command *command = command_find(msg->hdr.cmd);
+
+	if (session->dev->is_resetting || !may_overtake(session, msg, until))
+		return true;
+	if (!session->dev->deferred && !session->dev->transfers)
+		return false;
+	return command->waits ? command->waits(session->dev, msg) : session->dev->deferred != NULL;
+}
+
+static void free_waiting(struct waiting *waiting)
+{
+	for (unsigned int i = 0; i < waiting->msg.nr_fds; i++)
+		cleanup_close(&waiting->fds[i]);
+	free(waiting);
+}
+
+static size_t waiting_bytes(const struct waiting *waiting)
+{
+	return sizeof(*waiting) + waiting->msg.body_len;
+}
+
+/* Copies a message, with its fds taken, behind the others; or before them, to be gone on with. */
+static void put_by(struct session *session, struct channel_msg *msg, uint64_t done, bool first)
+{
+	struct waiting *waiting = malloc(sizeof(*waiting) + msg->body_len);
+	struct waiting **at = &session->waiting;
+
+	if (!waiting) {
+		end(session, "out of memory");
+		return;
+	}
+	waiting->msg = *msg;
+	waiting->msg.body = waiting->body;
+	waiting->msg.fds = waiting->fds;
+	waiting->done = done;
+	for (unsigned int i = 0; i < msg->nr_fds; i++)
+		waiting->fds[i] = channel_take_fd(msg, i);
+	memcpy(waiting->body, msg->body, msg->body_len);
+	while (*at && !first)
+		at = &(*at)->next;
+	waiting->next = *at;
+	*at = waiting;
+	session->waiting_bytes += waiting_bytes(waiting);
+	if (++session->nr_waiting >= MAX_WAITING || session->waiting_bytes >= MAX_WAITING_BYTES)
+		channel_pause(&session->channel);
+}
+
+/* The first that need not wait any more, taken from the list; NULL: none. */
+static struct waiting *take_runnable(struct session *session)
+{
+	struct waiting **at = &session->waiting;
+	struct waiting *waiting;
+
+	while (*at && has_to_wait(session, &(*at)->msg, *at))
+		at = &(*at)->next;
+	waiting = *at;
+	if (!waiting)
+		return NULL;
+	*at = waiting->next;
+	session->nr_waiting--;
+	session->waiting_bytes -= waiting_bytes(waiting);
+	return waiting;
+}
+
+/* ---- running a command ---- */
+
+static const struct channel_ops twin_ops;
+
+/* While we hold the twin's other end as well, we would not see the client close it. */
+static void twin_left(struct ring_op *op, int res, const struct ring_received *received)
+{
+	struct session *session =
+		(struct session *)((char *)op - offsetof(struct session, twin_leaves));
+
+	(void)res;
+	(void)received;
+	if (channel_unsent(&session->channel))
+		ring_timeout(session->dev->ring, op, TWIN_LEAVES_NS);
+	else
+		close(take_fd(&session->twin_theirs));
+}
+
+/* Our commands go through it from now on; its other end leaves with the answer to VERSION. */
+static void open_twin(struct session *session, int theirs)
+{
+	session->twin_theirs = theirs;
+	session->twin_leaves.done = twin_left;
+	ring_timeout(session->dev->ring, &session->twin_leaves, TWIN_LEAVES_NS);
+	channel_open(&session->twin, session->dev->ring, take_fd(&session->peer.twin_fd),
+		     &twin_ops);
+}
+
+static void put_off(struct session *session, struct request *request)
+{
+	struct channel_msg *msg = request->msg;
+
+	if (msg->hdr.cmd == WIRE_DEVICE_RESET) {
+		session->reset = msg->hdr;
+	} else if (msg->hdr.cmd == WIRE_REGION_WRITE_MULTI) {
+		/* This write is taken as done; the others wait for it. */
+		put_by(session, msg, request->done + 1, true);
+	} else {
+		struct wire_region_access access;
+
+		memcpy(&access, msg->body, sizeof(access));
+		request->later->count = access.count;
+		request->later->answer = answer_access;
+		request->later->owner = session;
+		request->later->cookie = pack(&msg->hdr);
+	}
+}
+
+static void reply(struct session *session, struct request *request, ssize_t len)
+{
+	struct wire_header hdr = {
+		.msg_id = request->msg->hdr.msg_id,
+		.cmd = request->msg->hdr.cmd,
+		.flags = WIRE_TYPE_REPLY,
+	};
+
+	if (len == COMMAND_LATER) {
+		put_off(session, request);
+	} else if (len < 0) {
+		complain(session, request->msg, request->field ? request->field : "it", (int)len);
+		if (!session->peer.doomed)
+			answer_error(session, &request->msg->hdr, (int)len);
+	} else if (!(request->msg->hdr.flags & WIRE_NO_REPLY)) {
+		channel_commit(&session->channel, &hdr, (size_t)len, request->fds, request->nr_fds);
+	}
+	if (request->own_fd >= 0)
+		open_twin(session, request->own_fd);
+	if (request->msg->hdr.cmd == WIRE_VERSION && session->peer.negotiated &&
+	    session->peer.caps.max_data_xfer_size < session->link.max_data_xfer)
+		session->link.max_data_xfer = session->peer.caps.max_data_xfer_size;
+	if (session->peer.doomed)
+		end(session, NULL);
+}
+
+static void run(struct session *session, struct channel_msg *msg, uint64_t done)
+{
+	const struct command *command = command_find(msg->hdr.cmd);
+	struct request request = {
+		.dev = session->dev,
+		.peer = &session->peer,
+		.msg = msg,
+		.done = done,
+		.own_fd = -1,
+	};
+	size_t room = command->reply + (command->more ? command->more(&request) : 0);
+	void *body = channel_begin(&session->channel, room);
+	ssize_t len;
+
+	if (!body)
+		return;
+	memset(body, 0, room);
+	session->busy = true;
+	len = command->run(&request, body);
+	session->busy = false;
+	reply(session, &request, len);
+	send_aside(session);
+}
+
+/* What a message may look like, for every command in one place. NULL when it may be run. */
+static const char *check(const struct channel_msg *msg, int *error)
+{
+	const struct command *command = command_find(msg->hdr.cmd);
+
 	*error = -EINVAL;
 	if ((msg->hdr.flags & WIRE_TYPE_MASK) != WIRE_TYPE_COMMAND)
 		return "it is not a command";
@@ -513,74 +417,157 @@ static const char *check(const struct channel_msg *msg, const struct command *co
 	return NULL;
 }
 
-static void answer_error(struct session *session, const struct wire_header *hdr, int error)
+static void handle(struct session *session, struct channel_msg *msg, uint64_t done)
 {
-	struct wire_header reply = {
-		.msg_id = hdr->msg_id,
-		.cmd = hdr->cmd,
-		.flags = WIRE_TYPE_REPLY | WIRE_ERROR,
-		.error_no = (uint32_t)-error,
-	};
-
-	if (hdr->flags & WIRE_NO_REPLY)
-		return;
-	if (channel_begin(&session->channel, 0))
-		channel_commit(&session->channel, &reply, 0, NULL, 0);
-}
-
-static void run(struct session *session, struct channel_msg *msg, const struct command *command)
-{
-	struct request request = { .session = session, .msg = msg };
-	struct wire_header hdr = {
-		.msg_id = msg->hdr.msg_id,
-		.cmd = msg->hdr.cmd,
-		.flags = WIRE_TYPE_REPLY,
-	};
-	size_t room = command->reply + (command->more ? command->more(&request) : 0);
-	void *reply = channel_begin(&session->channel, room);
-	ssize_t len;
-
-	if (!reply)
-		return;
-	memset(reply, 0, room);
-	len = command->run(&request, reply);
-	if (len < 0) {
-		complain(session, msg, request.field ? request.field : "it", (int)len);
-		if (!session->doomed)
-			answer_error(session, &msg->hdr, (int)len);
-	} else if (!(msg->hdr.flags & WIRE_NO_REPLY)) {
-		channel_commit(&session->channel, &hdr, (size_t)len, request.fds, request.nr_fds);
-	}
-}
-
-static void on_gone(struct channel *channel, const char *why);
-
-static void on_message(struct channel *channel, struct channel_msg *msg)
-{
-	static const struct command none = { 0 };
-	struct session *session = (struct session *)channel;
-	const struct command *command =
-		msg->hdr.cmd < WIRE_CMD_END ? &commands[msg->hdr.cmd] : &none;
-	const char *why;
 	int error;
+	const char *why = check(msg, &error);
 
-	why = check(msg, command, &error);
-	if (!session->negotiated && (why || msg->hdr.cmd != WIRE_VERSION)) {
-		channel_close(channel);
-		on_gone(channel, why ? why : "its first message is not VERSION");
-		return;
-	}
-	if (why) {
+	if (!session->peer.negotiated && (why || msg->hdr.cmd != WIRE_VERSION)) {
+		end(session, why ? why : "its first message is not VERSION");
+	} else if (why) {
 		complain(session, msg, why, error);
 		if ((msg->hdr.flags & WIRE_TYPE_MASK) == WIRE_TYPE_COMMAND)
 			answer_error(session, &msg->hdr, error);
-		return;
+	} else {
+		run(session, msg, done);
 	}
-	run(session, msg, command);
-	if (session->doomed) {
-		channel_close(channel);
-		on_gone(channel, NULL);
+}
+
+/* What was in flight is done: those that waited for it are run, in their order. */
+static void progress(struct device_link *link)
+{
+	struct session *session = of_link(link);
+	struct waiting *waiting;
+
+	while (!session->busy && !session->has_ended && (waiting = take_runnable(session))) {
+		handle(session, &waiting->msg, waiting->done);
+		free_waiting(waiting);
 	}
+	if (session->nr_waiting < MAX_WAITING / 2 && session->waiting_bytes < MAX_WAITING_BYTES / 2)
+		channel_resume(&session->channel);
+}
+
+/* ---- our own commands: DMA_READ and DMA_WRITE ---- */
+
+static int send_dma(struct device_link *link, struct transfer *transfer)
+{
+	struct session *session = of_link(link);
+	struct channel *channel = session->twin.fd >= 0 ? &session->twin : &session->channel;
+	struct wire_header hdr = {
+		.msg_id = session->next_id++,
+		.cmd = transfer->write ? WIRE_DMA_WRITE : WIRE_DMA_READ,
+		.flags = WIRE_TYPE_COMMAND,
+	};
+	struct wire_dma_access access = { .address = transfer->iova, .count = transfer->asked };
+
+	transfer->msg_id = hdr.msg_id;
+	send_message(session, channel, &hdr, &access, sizeof(access), transfer->at,
+		     transfer->write ? transfer->asked : 0);
+	return session->channel.fd < 0 ? -ENOTCONN : 0;
+}
+
+/* How many bytes went, or -errno; the data of a read is behind the fixed part. */
+static ssize_t dma_result(const struct transfer *transfer, const struct channel_msg *msg)
+{
+	uint16_t cmd = transfer->write ? WIRE_DMA_WRITE : WIRE_DMA_READ;
+	struct wire_dma_access access;
+
+	if (msg->hdr.cmd != cmd || msg->too_long)
+		return -EPROTO;
+	if (msg->hdr.flags & WIRE_ERROR)
+		return msg->hdr.error_no && msg->hdr.error_no < 4096 ? -(int)msg->hdr.error_no :
+								       -EIO;
+	if (msg->body_len < sizeof(access))
+		return -EPROTO;
+	memcpy(&access, msg->body, sizeof(access));
+	if (access.count > transfer->asked ||
+	    (!transfer->write && access.count > msg->body_len - sizeof(access)))
+		return -EPROTO;
+	return (ssize_t)access.count;
+}
+
+static void take_answer(struct session *session, const struct channel_msg *msg)
+{
+	struct transfer *transfer = transfer_find(session->dev, msg->hdr.msg_id);
+
+	if (transfer)
+		transfer_answered(transfer, dma_result(transfer, msg),
+				  msg->body + sizeof(struct wire_dma_access));
+	else
+		complain(session, msg, "it answers nothing that was asked", -EINVAL);
+}
+
+/* ---- the channels ---- */
+
+static bool is_answer(const struct channel_msg *msg)
+{
+	return (msg->hdr.flags & WIRE_TYPE_MASK) == WIRE_TYPE_REPLY;
+}
+
+static void on_message(struct channel *channel, struct channel_msg *msg)
+{
+	struct session *session = (struct session *)channel;
+
+	if (session->peer.negotiated && is_answer(msg))
+		take_answer(session, msg);
+	else if (has_to_wait(session, msg, NULL))
+		put_by(session, msg, 0, false);
+	else
+		handle(session, msg, 0);
+	progress(&session->link);
+}
+
+static void on_twin_message(struct channel *channel, struct channel_msg *msg)
+{
+	struct session *session =
+		(struct session *)((char *)channel - offsetof(struct session, twin));
+
+	if (is_answer(msg))
+		take_answer(session, msg);
+	else
+		complain(session, msg, "the twin socket is for answers only", -EINVAL);
+}
+
+static void on_gone(struct channel *channel, const char *why)
+{
+	end((struct session *)channel, why);
+}
+
+static void on_twin_gone(struct channel *channel, const char *why)
+{
+	end((struct session *)((char *)channel - offsetof(struct session, twin)),
+	    why ? why : "its twin socket is closed");
+}
+
+static const struct channel_ops channel_ops = { .message = on_message, .gone = on_gone };
+static const struct channel_ops twin_ops = { .message = on_twin_message, .gone = on_twin_gone };
+
+/* ---- life ---- */
+
+/* Nothing comes in or goes out any more, and the device is free for the next client. */
+static void shut(struct session *session)
+{
+	channel_close(&session->channel);
+	channel_close(&session->twin);
+	deferred_disown(session->dev, session);
+	device_detach(session->dev);
+	while (session->waiting) {
+		struct waiting *waiting = session->waiting;
+
+		session->waiting = waiting->next;
+		free_waiting(waiting);
+	}
+	while (session->aside) {
+		struct aside *aside = session->aside;
+
+		session->aside = aside->next;
+		free(aside);
+	}
+	cleanup_close(&session->peer.twin_fd);
+	session->peer.twin_fd = -1;
+	ring_cancel(&session->twin_leaves);
+	cleanup_close(&session->twin_theirs);
+	session->twin_theirs = -1;
 }
 
 static void reap(struct ring_hook *hook)
@@ -588,21 +575,22 @@ static void reap(struct ring_hook *hook)
 	struct session *session = (struct session *)((char *)hook - offsetof(struct session, reap));
 
 	channel_free(&session->channel);
+	channel_free(&session->twin);
 	free(session);
 }
 
-static void on_gone(struct channel *channel, const char *why)
+/* Ends the connection, once, from wherever that was found necessary. */
+static void end(struct session *session, const char *why)
 {
-	struct session *session = (struct session *)channel;
-
+	if (session->has_ended)
+		return;
+	session->has_ended = true;
 	if (why)
 		log_warn("%s: connection closed: %s", session->dev->name, why);
-	device_detach(session->dev);
+	shut(session);
 	session->options.ended(session->options.opaque);
 	ring_before_submit(session->dev->ring, &session->reap);
 }
-
-static const struct channel_ops channel_ops = { .message = on_message, .gone = on_gone };
 
 int session_open(struct fp_device *dev, int fd, const struct session_options *options,
 		 struct session **out)
@@ -616,14 +604,30 @@ int session_open(struct fp_device *dev, int fd, const struct session_options *op
 	session->dev = dev;
 	session->options = *options;
 	session->reap.run = reap;
+	session->twin.fd = -1;
+	session->twin_theirs = -1;
+	session->peer = (struct command_peer){ .io_fds = options->io_fds, .twin_fd = -1 };
+	session->link = (struct device_link){
+		.max_data_xfer = WIRE_DEFAULT_MAX_DATA_XFER,
+		.send_dma = send_dma,
+		.progress = progress,
+		.reset_done = reset_done,
+	};
+	dev->link = &session->link;
 	channel_open(&session->channel, dev->ring, fd, &channel_ops);
 	*out = session;
 	return 0;
 }
 
+bool session_is_leaving(const struct session *session)
+{
+	struct pollfd peer = { .fd = session->channel.fd, .events = POLLRDHUP };
+
+	return poll(&peer, 1, 0) > 0 && peer.revents & (POLLRDHUP | POLLHUP);
+}
+
 void session_close(struct session *session)
 {
-	channel_close(&session->channel);
-	device_detach(session->dev);
+	shut(session);
 	reap(&session->reap);
 }

@@ -5,6 +5,7 @@
 #ifndef FASTPATH_SESSION_H
 #define FASTPATH_SESSION_H
 
+#include "command.h"
 #include "device.h"
 #include "ring.h"
 
@@ -13,14 +14,8 @@ struct session;
 /* The conversation is over and the device detached; the session frees itself after this. */
 typedef void session_ended_fn(void *opaque);
 
-/* The layout of io_fds entries that a device's clients get. */
-enum session_io_fds {
-	SESSION_IO_FDS_DEPLOYED, /* 48 bytes, as libvfio-user */
-	SESSION_IO_FDS_SPEC,	 /* 40 bytes, as the published text */
-};
-
 struct session_options {
-	enum session_io_fds io_fds;
+	enum command_io_fds io_fds;
 	session_ended_fn *ended;
 	void *opaque;
 };
@@ -28,6 +23,9 @@ struct session_options {
 /* Takes `fd`, a connected socket, also on failure: -ENOMEM. The device has no other session. */
 int session_open(struct fp_device *dev, int fd, const struct session_options *options,
 		 struct session **out);
+
+/* Whether the client has hung up, so that the session ends once what it sent before is read. */
+bool session_is_leaving(const struct session *session);
 
 /* Ends it without calling ended(), and frees it. Not to be called from one of its callbacks. */
 void session_close(struct session *session);

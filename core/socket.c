@@ -6,9 +6,13 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
+
+/* How long a server that starts waits for one that was killed to be gone altogether. */
+#define TAKEOVER_MS 500
 
 static int address(const char *path, struct sockaddr_un *addr)
 {
@@ -37,22 +41,38 @@ int socket_connect(const char *path)
 	return take_fd(&fd);
 }
 
-/* Removes what a dead server left at `path`. */
-static int make_way(const char *path)
+/*
+ * Whether a socket is bound to the file: 0 when there is, -ECONNREFUSED when there is none any more.
+ * Asked with another type of socket, so that no server takes it for a client.
+ */
+static int probe(const struct sockaddr_un *addr)
 {
-	struct stat st;
-	int fd;
+	CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
-	if (lstat(path, &st))
+	if (fd < 0)
+		return -errno;
+	if (!connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) || errno == EPROTOTYPE)
+		return 0;
+	return -errno;
+}
+
+/* Removes what a dead server left. */
+static int make_way(const struct sockaddr_un *addr)
+{
+	struct timespec pause = { .tv_nsec = 1000000 };
+	struct stat st;
+	int ret;
+
+	if (lstat(addr->sun_path, &st))
 		return errno == ENOENT ? 0 : -errno;
 	if (!S_ISSOCK(st.st_mode))
 		return -EEXIST;
-	fd = socket_connect(path);
-	if (fd >= 0)
-		close(fd);
-	if (fd != -ECONNREFUSED)
-		return fd >= 0 || fd == -EAGAIN ? -EADDRINUSE : fd;
-	return unlink(path) ? -errno : 0;
+	/* A killed server's io_uring keeps its socket for some milliseconds more. */
+	for (int i = 0; !(ret = probe(addr)) && i < TAKEOVER_MS; i++)
+		nanosleep(&pause, NULL);
+	if (ret != -ECONNREFUSED)
+		return ret ? ret : -EADDRINUSE;
+	return unlink(addr->sun_path) ? -errno : 0;
 }
 
 int socket_listen(const char *path)
@@ -62,7 +82,7 @@ int socket_listen(const char *path)
 	int ret = address(path, &addr);
 
 	if (!ret)
-		ret = make_way(path);
+		ret = make_way(&addr);
 	if (ret)
 		return ret;
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -10,12 +10,12 @@
 
 static size_t config_bytes(const struct fp_device *dev)
 {
-	return sizeof(dev->pci.bytes);
+	return dev->pci.size;
 }
 
 static void config_save(const struct fp_device *dev, uint8_t *to)
 {
-	memcpy(to, dev->pci.bytes, sizeof(dev->pci.bytes));
+	memcpy(to, dev->pci.bytes, dev->pci.size);
 }
 
 static int config_load(struct fp_device *dev, const uint8_t *from)
@@ -25,19 +25,19 @@ static int config_load(struct fp_device *dev, const uint8_t *from)
 
 static size_t msix_bytes(const struct fp_device *dev)
 {
-	return dev->msix_memory ? PCI_MSIX_BAR_BYTES : 0;
+	return pci_msix_table_bytes(dev);
 }
 
 static void msix_save(const struct fp_device *dev, uint8_t *to)
 {
-	if (dev->msix_memory)
-		memcpy(to, dev->msix_memory, PCI_MSIX_BAR_BYTES);
+	if (dev->msix_table)
+		memcpy(to, dev->msix_table, pci_msix_table_bytes(dev));
 }
 
 static int msix_load(struct fp_device *dev, const uint8_t *from)
 {
-	if (dev->msix_memory)
-		memcpy(dev->msix_memory, from, PCI_MSIX_BAR_BYTES);
+	if (dev->msix_table)
+		memcpy(dev->msix_table, from, pci_msix_table_bytes(dev));
 	return 0;
 }
 

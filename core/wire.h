@@ -131,6 +131,43 @@ struct wire_region_info {
 } WIRE_PACKED;
 static_assert(sizeof(struct wire_region_info) == 32, "DEVICE_GET_REGION_INFO");
 
+/* The capabilities are a list of these, each the start of one; their version is 1. */
+enum {
+	WIRE_CAP_SPARSE_MMAP = 1,
+	WIRE_CAP_TYPE = 2,
+};
+
+struct wire_cap {
+	uint16_t id;
+	uint16_t version;
+	uint32_t next; /* from the body's start; 0: the last */
+} WIRE_PACKED;
+static_assert(sizeof(struct wire_cap) == 8, "a region's capability");
+
+/* `nr_areas` areas follow: what alone may be mapped. */
+struct wire_cap_sparse {
+	struct wire_cap cap;
+	uint32_t nr_areas;
+	uint32_t reserved;
+} WIRE_PACKED;
+static_assert(sizeof(struct wire_cap_sparse) == 16, "SPARSE_MMAP");
+
+struct wire_area {
+	uint64_t offset;
+	uint64_t size;
+} WIRE_PACKED;
+static_assert(sizeof(struct wire_area) == 16, "an area of SPARSE_MMAP");
+
+/* What a region is that PCI has no number for. */
+struct wire_cap_type {
+	struct wire_cap cap;
+	uint32_t type;
+	uint32_t subtype;
+} WIRE_PACKED;
+static_assert(sizeof(struct wire_cap_type) == 16, "VFIO_REGION_INFO_CAP_TYPE");
+
+#define WIRE_REGION_TYPE_PCI_VENDOR (1u << 31) /* a type, with a PCI vendor's id */
+
 /* 6 DEVICE_GET_REGION_IO_FDS; `count` entries follow, the stride is (argsz - 16) / count. */
 struct wire_region_io_fds {
 	uint32_t argsz;
@@ -222,6 +259,21 @@ struct wire_region_access {
 } WIRE_PACKED;
 static_assert(sizeof(struct wire_region_access) == 16, "REGION_READ, REGION_WRITE");
 
+/* 11 DMA_READ, 12 DMA_WRITE, from the server; data follows a read's reply and a write's request. */
+struct wire_dma_access {
+	uint64_t address;
+	uint64_t count;
+} WIRE_PACKED;
+static_assert(sizeof(struct wire_dma_access) == 16, "DMA_READ, DMA_WRITE");
+
+/* 15 REGION_WRITE_MULTI: u64 wr_cnt, then so many of these; the reply is a u64, how many were done. */
+struct wire_region_write_multi {
+	uint64_t offset;
+	uint32_t region;
+	uint32_t count; /* 8 at most */
+	uint64_t data;
+} WIRE_PACKED;
+static_assert(sizeof(struct wire_region_write_multi) == 24, "REGION_WRITE_MULTI");
 /* 16 DEVICE_FEATURE; the feature's data follow. */
 enum {
 	WIRE_FEATURE_INDEX_MASK = 0xffff,

@@ -4,8 +4,8 @@
  *
  * BAR0 (memory) and BAR1 (I/O) have the register layout of QEMU's pci-testdev, so that
  * kvm-unit-tests' vmexit drives them: a test is chosen by writing its number to byte 0, and the
- * header that can then be read says where to store what. BAR2 is Fastpath's own; docs/testdev.md
- * has its map.
+ * header that can then be read says where to store what. BAR2 and BAR3 are Fastpath's own;
+ * docs/testdev.md has their maps.
  */
 #include "fastpath.h"
 
@@ -51,6 +51,7 @@ struct testdev {
 	uint64_t stamp_iova; /* 0: no stamps */
 	uint64_t seen;	     /* since stamp_iova was written */
 	uint64_t rung[TESTDEV_NR_DOORBELLS];
+	uint64_t shared_accesses;
 	uint8_t registers[16]; /* of 1, 2, 4 and 8 bytes */
 	uint8_t scratch[TESTDEV_SCRATCH_BYTES];
 };
@@ -169,6 +170,9 @@ static void write_control(struct fp_device *dev, struct testdev *testdev,
 	case offsetof(struct testdev_counters, trigger):
 		fp_irq_trigger(dev, FP_MSIX, (uint32_t)fp_access_value(access));
 		break;
+	case offsetof(struct testdev_counters, msi):
+		fp_irq_trigger(dev, FP_MSI, (uint32_t)fp_access_value(access));
+		break;
 	}
 }
 
@@ -195,19 +199,78 @@ static int bench_access(struct fp_device *dev, struct fp_access *access)
 	return 0;
 }
 
+/* ---- BAR3: memory shared with the client, and registers that are not ---- */
+
+static const struct fp_area areas[] = {
+	{ TESTDEV_AREA_A, TESTDEV_AREA_A_BYTES },
+	{ TESTDEV_AREA_B, TESTDEV_AREA_B_BYTES },
+};
+
+#define NR_AREAS (sizeof(areas) / sizeof(*areas))
+
+static uint64_t sum_areas(struct fp_device *dev)
+{
+	const uint8_t *memory = fp_region_memory(dev, FP_BAR3);
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < NR_AREAS; i++)
+		for (uint64_t at = 0; at < areas[i].size; at += sizeof(uint32_t))
+			sum += *(const volatile uint32_t *)(memory + areas[i].offset + at);
+	return sum;
+}
+
+static int shared_access(struct fp_device *dev, struct fp_access *access)
+{
+	struct testdev *testdev = fp_state(dev);
+	struct testdev_shared registers;
+
+	if (!access->write && access->offset < sizeof(registers)) {
+		registers = (struct testdev_shared){
+			.sum = sum_areas(dev),
+			.accesses = testdev->shared_accesses,
+		};
+		fp_access_memory(access, 0, &registers, sizeof(registers));
+	} else {
+		testdev->shared_accesses++;
+	}
+	return 0;
+}
+
+static void clear_areas(struct fp_device *dev)
+{
+	uint8_t *memory = fp_region_memory(dev, FP_BAR3);
+
+	for (size_t i = 0; i < NR_AREAS; i++)
+		memset(memory + areas[i].offset, 0, areas[i].size);
+}
+
+/* ---- configuration space ---- */
+
+static const uint8_t cap_data[TESTDEV_CAP_BYTES] = { 0, 'F', 'P', 'T', 'D' };
+static const uint8_t cap_writable[TESTDEV_CAP_BYTES] = { [5] = 0xff, 0xff, 0xff, 0xff };
+
+static const struct fp_pci_cap caps[] = {
+	{ .data = cap_data, .writable = cap_writable, .size = TESTDEV_CAP_BYTES },
+};
+
 /* ---- the device ---- */
 
-static void reset(struct fp_device *dev)
+static int reset(struct fp_device *dev)
 {
 	struct testdev *testdev = fp_state(dev);
 
 	*testdev = (struct testdev){ .id = testdev->id };
 	init_tests(testdev);
+	clear_areas(dev);
+	return 0;
 }
 
 static int open_testdev(struct fp_device *dev)
 {
-	init_tests(fp_state(dev));
+	struct testdev *testdev = fp_state(dev);
+
+	init_tests(testdev);
+	fp_pci_serial(dev, testdev->id);
 	return 0;
 }
 
@@ -215,12 +278,18 @@ static int open_testdev(struct fp_device *dev)
 
 static int save(struct fp_device *dev, struct fp_stream *to)
 {
-	return fp_stream_write(to, fp_state(dev), sizeof(struct testdev));
+	const uint8_t *memory = fp_region_memory(dev, FP_BAR3);
+
+	fp_stream_write(to, fp_state(dev), sizeof(struct testdev));
+	for (size_t i = 0; i < NR_AREAS; i++)
+		fp_stream_write(to, memory + areas[i].offset, areas[i].size);
+	return 0; /* a stream remembers its errors */
 }
 
 static int load(struct fp_device *dev, struct fp_stream *from)
 {
 	struct testdev *testdev = fp_state(dev);
+	uint8_t *memory = fp_region_memory(dev, FP_BAR3);
 	struct testdev loaded;
 
 	if (fp_stream_read(from, &loaded, sizeof(loaded)))
@@ -231,11 +300,15 @@ static int load(struct fp_device *dev, struct fp_stream *from)
 		testdev->tests[i].count = loaded.tests[i].count;
 	memcpy(loaded.tests, testdev->tests, sizeof(loaded.tests));
 	*testdev = loaded;
+	for (size_t i = 0; i < NR_AREAS; i++)
+		if (fp_stream_read(from, memory + areas[i].offset, areas[i].size))
+			return -EINVAL;
 	return 0;
 }
 
 static const struct fp_key keys[] = {
-	{ "id", FP_KEY_U64, offsetof(struct testdev, id), "a number to be read in BAR2" },
+	{ "id", FP_KEY_U64, offsetof(struct testdev, id),
+	  "a number to be read in BAR2, and its serial number" },
 	{ 0 },
 };
 
@@ -264,8 +337,11 @@ FP_DEVICE(testdev) = {
 		.subsystem = 0x1100,
 		.class_code = 0x00ff00,
 		.msix_bar = FP_BAR4,
+		.capabilities = FP_PCI_PM | FP_PCI_EXPRESS | FP_PCI_SERIAL,
+		.vendor_caps = caps,
+		.nr_vendor_caps = 1,
 	},
-	.irqs = { [FP_INTX] = 1, [FP_MSIX] = 4 },
+	.irqs = { [FP_INTX] = 1, [FP_MSI] = TESTDEV_VECTORS, [FP_MSIX] = TESTDEV_VECTORS },
 	.regions = {
 		[FP_BAR0] = {
 			.size = 2 * TESTDEV_MEMORY_TESTS,
@@ -285,6 +361,13 @@ FP_DEVICE(testdev) = {
 			.access = bench_access,
 			.doorbells = testdev_doorbells,
 			.nr_doorbells = TESTDEV_NR_DOORBELLS,
+		},
+		[FP_BAR3] = {
+			.size = TESTDEV_SHARED_BYTES,
+			.flags = FP_REGION_MMAP,
+			.access = shared_access,
+			.areas = areas,
+			.nr_areas = NR_AREAS,
 		},
 	},
 	.open = open_testdev,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * testdev: the register map of its BAR2, for those who drive it, and where BAR0's and BAR1's tests
- * are.
+ * testdev: the register maps of its BAR2 and BAR3, for those who drive it, and where BAR0's and
+ * BAR1's tests are.
  */
 #ifndef FASTPATH_TESTDEV_H
 #define FASTPATH_TESTDEV_H
@@ -52,7 +52,7 @@ static const struct fp_doorbell testdev_doorbells[TESTDEV_NR_DOORBELLS] = {
 			      .value = TESTDEV_VALUE_B },
 };
 
-/* At 0. Read-only but for the last two. */
+/* At 0. Read-only but for the last three. */
 struct testdev_counters {
 	uint32_t magic;
 	uint32_t version;
@@ -62,6 +62,7 @@ struct testdev_counters {
 	uint64_t rung[TESTDEV_NR_DOORBELLS];
 	uint64_t stamp_iova; /* where a struct testdev_stamp is kept up to date; 0: nowhere */
 	uint32_t trigger;    /* a write fires that MSI-X vector */
+	uint32_t msi;	     /* the same for MSI */
 };
 
 /* Registers of 1, 2, 4 and 8 bytes that read back, at these offsets; and memory that does. */
@@ -72,6 +73,23 @@ struct testdev_counters {
 #define TESTDEV_REGISTER_8 0x108
 #define TESTDEV_SCRATCH 0x200
 #define TESTDEV_SCRATCH_BYTES 0x200
+
+#define TESTDEV_VECTORS 4
+
+/* BAR3: registers at 0, and two areas that the client may map. */
+#define TESTDEV_SHARED_BYTES 0x10000
+#define TESTDEV_AREA_A 0x2000
+#define TESTDEV_AREA_A_BYTES 0x3000
+#define TESTDEV_AREA_B 0xf000
+#define TESTDEV_AREA_B_BYTES 0x1000
+
+struct testdev_shared {
+	uint64_t sum;	   /* of the 32-bit words in both areas, as the device sees them now */
+	uint64_t accesses; /* by message to what is not in them; other than reads of this */
+};
+
+/* The data of its vendor-specific capability: a magic, and 4 bytes that read back. */
+#define TESTDEV_CAP_BYTES 9
 
 /* In guest memory: written at every access that is not to the counters. */
 struct testdev_stamp {

@@ -65,7 +65,7 @@ static int check_span(const struct iofd_target *target, const struct client_io_f
 		return refuse(refusal, "size", size, "neither 0 nor a store's width");
 	if (!size && target->is_io)
 		return refuse(refusal, "size", size, "a port's store has a width");
-	/* One of any width takes the stores that start there: that byte at least has to be inside. */
+	/* One of any width takes the stores that start there: that byte has to be inside. */
 	if (!wire_within(entry->offset, size ? size : 1, target->size))
 		return refuse(refusal, "offset", entry->offset, "it leaves the region");
 	return 0;
@@ -82,7 +82,7 @@ static int check_datamatch(const struct client_io_fd *entry, struct iofd_refusal
 	return 0;
 }
 
-/* Whether /proc tells that reads of it take 1 at a time (Linux 6.5 does): it would never run dry. */
+/* Whether reads of it take 1 at a time, so that it never runs dry; told by /proc in Linux 6.5. */
 static bool is_semaphore(int fd)
 {
 	char path[40];
@@ -112,8 +112,8 @@ static int check_fd(const struct client_io_fd *entry, struct iofd_refusal *refus
 }
 
 /*
- * KVM tells apart what starts at one address by width and value; with those equal, or open in one of
- * the two, it refuses the second. What shares bytes but starts elsewhere it would take, and a
+ * KVM tells apart what starts at one address by width and value; with those equal, or open in one
+ * of the two, it refuses the second. What shares bytes but starts elsewhere it would take, and a
  * store's meaning would depend on how it is aligned: that no sane server asks for.
  */
 static bool clash(const struct client_io_fd *a, const struct client_io_fd *b)

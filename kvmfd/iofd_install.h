@@ -58,13 +58,16 @@ int iofd_check(const struct iofd_target *target, const struct client_io_fds *set
 int iofd_install(struct vm *vm, const struct iofd_target *target, struct client_io_fds *set,
 		 struct iofd_installed **out);
 
-/* Takes all of them out of KVM, closes and frees. Slow: milliseconds each on some kernels. NULL is nothing. */
+/*
+ * Takes all of them out of KVM, closes and frees; NULL is nothing. Slow: milliseconds each on some
+ * kernels.
+ */
 void iofd_uninstall(struct iofd_installed *installed);
 
-/* Closes and frees, but leaves KVM alone: for when the VM is closed next, which removes them all. */
+/* Closes and frees, but leaves KVM alone: for when the VM is closed next, which removes them. */
 void iofd_forget(struct iofd_installed *installed);
 
-/* The entry through which a store of `len` bytes with `value` at `offset` would go; NULL: by socket. */
+/* The entry that a store of `len` bytes with `value` at `offset` rings; NULL: it goes by socket. */
 const struct client_io_fd *iofd_road(const struct iofd_installed *installed, uint64_t offset,
 				     uint32_t len, uint64_t value);
 

@@ -113,7 +113,7 @@ struct gate {
 
 /*
  * What an exception's gate leads to: code that makes a struct frame of the stack, and tells where.
- * In ring 3 too, as there is no other: an exception on a stack that can't be used is a triple fault.
+ * In ring 3 too, as there is no other: an exception on a bad stack is a triple fault.
  */
 struct stub {
 	uint8_t push_zero[2]; /* in place of an error code, or nops */

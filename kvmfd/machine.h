@@ -43,8 +43,8 @@ int machine_open(uint64_t memory, struct machine **out);
 void machine_close(struct machine *machine);
 
 /*
- * A free range of guest addresses for a BAR of `size` bytes, a power of two, aligned to its size (and in
- * MMIO space to a page, so that no access can touch two BARs) to *base. -ENOSPC.
+ * A free range of guest addresses for a BAR of `size` bytes, a power of two, to *base: aligned to
+ * its size, and in memory space to a page, so that no access can touch two BARs. -ENOSPC.
  */
 int machine_place(struct machine *machine, enum bus_space space, uint64_t size, uint64_t *base);
 

@@ -176,7 +176,8 @@ static int read_file(int fd, void *bytes, size_t len)
 
 static int load_file(const char *path, uint64_t max, void **bytes, size_t *len)
 {
-	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC);
+	/* Without waiting for the other end, should it be a FIFO. */
+	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	struct stat st;
 
 	if (fd < 0 || fstat(fd, &st))

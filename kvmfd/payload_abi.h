@@ -2,8 +2,8 @@
 /*
  * payload_abi: what a bare guest program and the monitor agree on. Freestanding: both include it.
  *
- * A payload is a flat binary. It is loaded at PAYLOAD_LOAD_ADDRESS and entered at its first byte, in
- * 64-bit user mode, as if called: void start(const struct payload_params *). It must not return.
+ * A payload is a flat binary. It is loaded at PAYLOAD_LOAD_ADDRESS and entered at its first byte,
+ * in 64-bit user mode, as if called: void start(const struct payload_params *). It must not return.
  * Guest addresses are what they seem: the low 4 GiB are mapped one to one.
  *
  *	0x0000000000  tables of the CPU
@@ -52,8 +52,8 @@ struct payload_params {
 	uint32_t version;
 	uint32_t nr_bars;
 	/*
-	 * A store of 1, 2, 4 or 8 bytes here ends the run, and its value is the exit code. A monitor
-	 * that wants more runs the payload on after the store.
+	 * A store of 1, 2, 4 or 8 bytes here ends the run, and its value is the exit code. A
+	 * monitor that wants more runs the payload on after the store.
 	 */
 	uint64_t exit_address;
 	uint64_t console_address; /* a store of a byte prints it */

@@ -97,10 +97,8 @@ static int explain(const struct kvm_run *run, char *text, size_t size)
 		return -EFAULT;
 	case KVM_EXIT_INTERNAL_ERROR:
 		if (run->internal.suberror == KVM_INTERNAL_ERROR_EMULATION) {
-			snprintf(
-				text, size,
-				"KVM can't emulate an instruction of the guest (suberror 1; an AVX access to "
-				"a device, for example)");
+			snprintf(text, size,
+				 "KVM can't emulate an instruction (suberror 1; AVX on a device?)");
 			return -ENOSYS;
 		}
 		snprintf(text, size, "KVM had an internal error, suberror %u",
@@ -128,7 +126,7 @@ int postmortem(int fd, const struct kvm_run *run, const struct memory *memory)
 	examine(fd, memory, &state);
 	if (ret == -ENOSYS)
 		take_quoted(run, &state);
-	/* AMD's CPUs leave the state undefined, so KVM puts the vCPU back to power-on: real mode. */
+	/* AMD's CPUs leave the state undefined, so KVM resets the vCPU: to real mode. */
 	if (run->exit_reason == KVM_EXIT_SHUTDOWN && !(state.sregs.cr0 & X86_CR0_PE))
 		state = (struct state){ 0 };
 	tell(why, &state);

@@ -8,8 +8,8 @@
 #include "memory.h"
 
 /*
- * Says in one line why the vCPU whose fd `fd` is left KVM_RUN with the exit reason in `run`, where it
- * stood and with which registers. Returns what vcpu_run() is to return for that reason: never 0.
+ * Says in one line why the vCPU whose fd `fd` is left KVM_RUN with the exit reason in `run`, where
+ * it stood and with which registers. Returns what vcpu_run() is to return for it: never 0.
  */
 int postmortem(int fd, const struct kvm_run *run, const struct memory *memory);
 

@@ -198,7 +198,7 @@ int vcpu_run(struct vcpu *vcpu, struct bus *bus)
 
 void vcpu_kick(struct vcpu *vcpu)
 {
-	/* KVM looks at it on its way into the guest: a signal that comes before that is not missed. */
+	/* KVM looks at it on its way into the guest: a signal just before that is not missed. */
 	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELEASE);
 }
 

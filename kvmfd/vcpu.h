@@ -23,7 +23,8 @@ struct vcpu_exits {
 
 /*
  * Makes vCPU `id` of `vm` with the CPUID that KVM supports. `memory` is borrowed, for messages that
- * quote the instruction. *out is to be given to vcpu_close(), before vm_close(). -errno, said to the log.
+ * quote the instruction. *out is to be given to vcpu_close(), before vm_close(). -errno, said to
+ * the log.
  */
 int vcpu_open(struct vm *vm, const struct memory *memory, unsigned int id, struct vcpu **out);
 
@@ -62,7 +63,7 @@ const struct vcpu_exits *vcpu_exits(const struct vcpu *vcpu);
  */
 int vcpu_stat(struct vcpu *vcpu, const char *name, uint64_t *value);
 
-/* What guest TSC minus host TSC is: -ENOTSUP when the kernel does not tell; it has to be measured then. */
+/* Guest TSC minus host TSC. -ENOTSUP when the kernel does not tell: it has to be measured then. */
 int vcpu_tsc_offset(struct vcpu *vcpu, int64_t *offset);
 
 /* The guest's TSC rate, or -errno. */

@@ -154,7 +154,7 @@ static uint64_t round_up_to_power(uint64_t size)
 	return size & (size - 1) ? 2ull << (63 - __builtin_clzll(size)) : size;
 }
 
-/* Takes from the server what BAR `bar` is; one that can't be so is left out, and its size stays 0. */
+/* Takes from the server what the BAR is; one that can't be is left out: its size stays 0. */
 static int read_bar_info(struct vfio_pci *dev, struct bar *bar)
 {
 	uint32_t reg = config32(dev, PCI_BASE_ADDRESS_0 + 4 * bar->index);
@@ -178,9 +178,8 @@ static int read_bar_info(struct vfio_pci *dev, struct bar *bar)
 		return 0;
 	}
 	if (bar->pub.is_64 && bar->index == VFIO_PCI_NR_BARS - 1) {
-		log_warn(
-			"%s: BAR %u is left out: 64 bits, but there is no next BAR for its upper half",
-			dev->options.socket, bar->index);
+		log_warn("%s: BAR %u is left out: 64 bits, and no next BAR for half of it",
+			 dev->options.socket, bar->index);
 		return 0;
 	}
 	bar->pub.size = info.size;
@@ -196,8 +195,11 @@ static int read_bars(struct vfio_pci *dev)
 
 		bar->dev = dev;
 		bar->index = i;
-		/* The upper half of the one before is no BAR, whatever the server calls it. */
-		if (below && below->size && below->is_64)
+		/*
+		 * The upper half of the one before is no BAR, whatever the server calls it, also if
+		 * that one is left out.
+		 */
+		if (below && below->is_64)
 			continue;
 		ret = read_bar_info(dev, bar);
 		if (ret)

@@ -3,7 +3,7 @@
  * vfio_pci: a vfio-user PCI device as the monitor sees it.
  *
  * It plays firmware: finds the BARs, gives them guest addresses, programs and enables them. The
- * guest's accesses go to the server by message, except those for which the server's io fds are installed.
+ * guest's accesses go to the server by message, but for those that ring the server's io fds.
  */
 #ifndef KVMFD_VFIO_PCI_H
 #define KVMFD_VFIO_PCI_H

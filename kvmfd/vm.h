@@ -22,7 +22,7 @@ int vm_open(struct vm **out);
 /* Closes the VM, with all ioeventfds that are installed in it, and frees it; NULL is nothing. */
 void vm_close(struct vm *vm);
 
-/* The module that makes KVM work on this CPU, "kvm_intel" for example; "unknown" if none is seen. */
+/* The module that makes KVM work here, "kvm_intel" for example; "unknown" if none is seen. */
 const char *vm_module(void);
 
 #endif

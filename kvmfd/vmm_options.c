@@ -48,8 +48,8 @@ static void usage(void)
 {
 	printf("Usage: fastpath-vmm --device vfio-user,socket=PATH[,key=value...] [--device ...]\n"
 	       "                    --payload FILE [options]\n"
-	       "Runs a bare guest program on one vCPU, with vfio-user PCI devices. Its exit code is\n"
-	       "the exit status (%d if larger); 1: an error; 128 + N: ended by signal N.\n\n"
+	       "Runs a bare guest program on one vCPU, with vfio-user PCI devices. Its exit code\n"
+	       "is the exit status (%d if larger); 1: an error; 128 + N: ended by signal N.\n\n"
 	       "  --device vfio-user,...  a device, up to %u:\n"
 	       "      socket=PATH         where its server listens\n"
 	       "      io-fds=on|off       install the server's io fds (the default), or do not\n"

@@ -80,8 +80,7 @@ TEST(an_argsz_below_the_fixed_part_is_refused)
 TEST(a_command_that_is_not_known_is_refused_and_the_connection_lives)
 {
 	static const uint16_t cmds[] = {
-		0,   WIRE_DMA_READ, WIRE_DMA_WRITE, 14, WIRE_REGION_WRITE_MULTI, WIRE_CMD_END,
-		255, 0xffff,
+		0, WIRE_DMA_READ, WIRE_DMA_WRITE, 14, WIRE_CMD_END, 255, 0xffff,
 	};
 	struct peer *peer = peer_open("testdev", 0);
 	uint8_t body[64] = { 64 };
@@ -174,8 +173,8 @@ static int ask_region_info(struct peer *peer, uint32_t index, uint32_t argsz,
 TEST(every_region_tells_its_size_and_what_may_be_done_with_it)
 {
 	static const uint64_t sizes[FP_NR_REGIONS] = {
-		[FP_BAR0] = 0x1000, [FP_BAR1] = 0x100, [FP_BAR2] = TESTDEV_BENCH_BYTES,
-		[FP_BAR4] = 0x1000, [FP_CONFIG] = 256,
+		[FP_BAR0] = 0x1000,  [FP_BAR1] = 0x100,	 [FP_BAR2] = TESTDEV_BENCH_BYTES,
+		[FP_BAR3] = 0x10000, [FP_BAR4] = 0x1000, [FP_CONFIG] = 4096,
 	};
 	struct peer *peer = peer_open("testdev", 0);
 	struct wire_region_info info;
@@ -184,7 +183,8 @@ TEST(every_region_tells_its_size_and_what_may_be_done_with_it)
 		ASSERT_EQ(0, ask_region_info(peer, i, sizeof(info), &info));
 		EXPECT_EQ(sizeof(info), peer->reply.len);
 		EXPECT_EQ(0, peer->reply.nr_fds);
-		EXPECT_EQ(sizeof(info), info.argsz);
+		/* What may be mapped of BAR3 would need more; see mmap.c. */
+		EXPECT_EQ(i == FP_BAR3 ? 80 : sizeof(info), info.argsz);
 		EXPECT_EQ(i, info.index);
 		EXPECT_EQ(sizes[i], info.size);
 		EXPECT_EQ(sizes[i] ? WIRE_REGION_READABLE | WIRE_REGION_WRITEABLE : 0, info.flags);
@@ -236,7 +236,7 @@ TEST(every_kind_of_interrupt_tells_its_count_and_flags)
 		uint32_t flags;
 	} kinds[FP_NR_IRQS] = {
 		[FP_INTX] = { 1, WIRE_IRQ_EVENTFD | WIRE_IRQ_MASKABLE | WIRE_IRQ_AUTOMASKED },
-		[FP_MSI] = { 0, WIRE_IRQ_EVENTFD | WIRE_IRQ_MASKABLE },
+		[FP_MSI] = { 4, WIRE_IRQ_EVENTFD | WIRE_IRQ_MASKABLE },
 		[FP_MSIX] = { 4, WIRE_IRQ_EVENTFD | WIRE_IRQ_MASKABLE },
 		[FP_ERR] = { 0, WIRE_IRQ_EVENTFD },
 		[FP_REQ] = { 0, WIRE_IRQ_EVENTFD },
@@ -284,7 +284,7 @@ TEST(an_access_within_the_bounds_of_its_region_is_served)
 	EXPECT_EQ(0, memcmp(data, back, sizeof(data)));
 	/* One byte, also the last; an odd place; the whole region. */
 	EXPECT_EQ(data[511], peer_read(peer, FP_BAR2, TESTDEV_SCRATCH + 511, 1));
-	EXPECT_EQ((uint64_t)(data[3] | data[4] << 8),
+	EXPECT_EQ(data[3] | (uint64_t)data[4] << 8,
 		  peer_read(peer, FP_BAR2, TESTDEV_SCRATCH + 3, 2));
 	EXPECT_EQ(0, peer_read(peer, FP_BAR2, TESTDEV_BENCH_BYTES - 1, 1));
 	EXPECT_EQ(0, peer_call(peer, WIRE_REGION_READ,
@@ -305,10 +305,10 @@ TEST(an_access_that_is_not_wholly_inside_its_region_is_refused)
 		{ 1ull << 32, FP_BAR2, 4 },
 		{ 0, FP_BAR2, 0 },
 		{ TESTDEV_BENCH_BYTES, FP_BAR2, 0 },
-		{ 256, FP_CONFIG, 1 },
-		{ 255, FP_CONFIG, 2 },
-		{ 0, FP_CONFIG, 257 },
-		{ 0, FP_BAR3, 1 }, /* of size 0 */
+		{ 4096, FP_CONFIG, 1 },
+		{ 4095, FP_CONFIG, 2 },
+		{ 0, FP_CONFIG, 4097 },
+		{ 0, FP_BAR5, 1 }, /* of size 0 */
 		{ 0, FP_ROM, 4 },
 		{ 0, FP_VGA, 4 },
 		{ 0, FP_NR_REGIONS, 4 },
@@ -377,10 +377,11 @@ TEST(registers_of_every_width_read_back)
 	for (unsigned int i = 0; i < 4; i++)
 		peer_write(peer, FP_BAR2, registers[i].offset, 0x8182838485868788ull + i,
 			   registers[i].width);
-	for (unsigned int i = 0; i < 4; i++)
+	for (unsigned int i = 0; i < 4; i++) {
 		EXPECT_EQ((0x8182838485868788ull + i) &
 				  (UINT64_MAX >> (64 - 8 * registers[i].width)),
 			  peer_read(peer, FP_BAR2, registers[i].offset, registers[i].width));
+	}
 	peer_stop(peer);
 }
 
@@ -436,98 +437,9 @@ TEST(all_of_configuration_space_can_be_read_at_once)
 	uint8_t config[256];
 
 	ASSERT_EQ(0, peer_read_to(peer, FP_CONFIG, 0, config, sizeof(config)));
-	for (uint64_t i = 0; i < sizeof(config); i++)
+	for (uint64_t i = 0; i < sizeof(config); i++) {
 		EXPECT_EQ(config[i], peer_read(peer, FP_CONFIG, i, 1));
-	peer_stop(peer);
-}
-
-TEST(ones_written_to_a_bar_read_back_as_its_size)
-{
-	/* A size's complement, and what kind of BAR it is in the low bits. */
-	static const uint32_t masks[6] = {
-		0xfffff000, 0xffffff00 | PCI_BASE_ADDRESS_SPACE_IO, 0xfffff000, 0, 0xfffff000, 0,
-	};
-	struct peer *peer = peer_open("testdev", 0);
-
-	for (uint64_t i = 0; i < 6; i++) {
-		peer_write(peer, FP_CONFIG, PCI_BASE_ADDRESS_0 + 4 * i, UINT32_MAX, 4);
-		EXPECT_EQ(masks[i], peer_read(peer, FP_CONFIG, PCI_BASE_ADDRESS_0 + 4 * i, 4));
 	}
-	for (uint64_t i = 0; i < 6; i++) {
-		peer_write(peer, FP_CONFIG, PCI_BASE_ADDRESS_0 + 4 * i, 0, 4);
-		EXPECT_EQ(masks[i] & PCI_BASE_ADDRESS_SPACE_IO,
-			  peer_read(peer, FP_CONFIG, PCI_BASE_ADDRESS_0 + 4 * i, 4));
-	}
-	/* Byte by byte, too. */
-	peer_write(peer, FP_CONFIG, PCI_BASE_ADDRESS_0 + 3, 0xfe, 1);
-	EXPECT_EQ(0xfe000000, peer_read(peer, FP_CONFIG, PCI_BASE_ADDRESS_0, 4));
-	peer_stop(peer);
-}
-
-TEST(only_the_writable_bits_of_configuration_space_change)
-{
-	struct peer *peer = peer_open("testdev", 0);
-	uint8_t before[256], after[256], ones[256];
-
-	memset(ones, 0xff, sizeof(ones));
-	ASSERT_EQ(0, peer_read_to(peer, FP_CONFIG, 0, before, sizeof(before)));
-	ASSERT_EQ(0, peer_write_from(peer, FP_CONFIG, 0, ones, sizeof(ones)));
-	ASSERT_EQ(0, peer_read_to(peer, FP_CONFIG, 0, after, sizeof(after)));
-
-	EXPECT_EQ(PCI_COMMAND_IO | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER |
-			  PCI_COMMAND_INTX_DISABLE,
-		  after[PCI_COMMAND] | after[PCI_COMMAND + 1] << 8);
-	EXPECT_EQ(0xff, after[PCI_CACHE_LINE_SIZE]);
-	EXPECT_EQ(0xff, after[PCI_INTERRUPT_LINE]);
-	for (unsigned int i = 0; i < 256; i++) {
-		bool is_bar = i >= PCI_BASE_ADDRESS_0 && i < PCI_CARDBUS_CIS;
-		bool is_msix = i == before[PCI_CAPABILITY_LIST] + PCI_MSIX_FLAGS + 1u;
-
-		if (is_bar || is_msix || i == PCI_COMMAND || i == PCI_COMMAND + 1 ||
-		    i == PCI_CACHE_LINE_SIZE || i == PCI_INTERRUPT_LINE)
-			continue;
-		EXPECT_EQ(before[i], after[i])
-		{
-			TH_LOG("at %#x", i);
-		}
-	}
-	peer_stop(peer);
-}
-
-TEST(the_msix_capability_describes_a_table_and_a_pba_that_do_not_overlap)
-{
-	struct peer *peer = peer_open("testdev", 0);
-	uint64_t at = peer_read(peer, FP_CONFIG, PCI_CAPABILITY_LIST, 1);
-	uint64_t table = peer_read(peer, FP_CONFIG, at + PCI_MSIX_TABLE, 4);
-	uint64_t pba = peer_read(peer, FP_CONFIG, at + PCI_MSIX_PBA, 4);
-
-	EXPECT_EQ(PCI_STATUS_CAP_LIST,
-		  peer_read(peer, FP_CONFIG, PCI_STATUS, 2) & PCI_STATUS_CAP_LIST);
-	EXPECT_LE(0x40, at);
-	EXPECT_EQ(PCI_CAP_ID_MSIX, peer_read(peer, FP_CONFIG, at, 1));
-	EXPECT_EQ(0, peer_read(peer, FP_CONFIG, at + PCI_CAP_LIST_NEXT, 1));
-	EXPECT_EQ(4 - 1, peer_read(peer, FP_CONFIG, at + PCI_MSIX_FLAGS, 2));
-
-	EXPECT_EQ(FP_BAR4, table & PCI_MSIX_TABLE_BIR);
-	EXPECT_EQ(FP_BAR4, pba & PCI_MSIX_PBA_BIR);
-	table &= PCI_MSIX_TABLE_OFFSET;
-	pba &= PCI_MSIX_PBA_OFFSET;
-	EXPECT_TRUE(table + 4ul * PCI_MSIX_ENTRY_SIZE <= pba || pba + 8 <= table);
-	EXPECT_GE(0x1000, table + 4ul * PCI_MSIX_ENTRY_SIZE);
-	EXPECT_GE(0x1000, pba + 8);
-	peer_stop(peer);
-}
-
-TEST(msix_can_be_enabled_and_masked_and_nothing_else_of_its_control)
-{
-	struct peer *peer = peer_open("testdev", 0);
-	uint64_t at = peer_read(peer, FP_CONFIG, PCI_CAPABILITY_LIST, 1) + PCI_MSIX_FLAGS;
-
-	peer_write(peer, FP_CONFIG, at, 0xffff, 2);
-	EXPECT_EQ(PCI_MSIX_FLAGS_ENABLE | PCI_MSIX_FLAGS_MASKALL | (4 - 1),
-		  peer_read(peer, FP_CONFIG, at, 2));
-	peer_write(peer, FP_CONFIG, at, 0, 2);
-	EXPECT_EQ(4 - 1, peer_read(peer, FP_CONFIG, at, 2));
 	peer_stop(peer);
 }
 

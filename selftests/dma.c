@@ -216,8 +216,9 @@ TEST(windows_are_found_in_whatever_order_they_came)
 
 		ASSERT_EQ(0, map(peer, (n + 1) * 2 * PAGE, PAGE, RAM, memory.fd, n * PAGE));
 	}
-	for (uint64_t n = 0; n < 64; n++)
+	for (uint64_t n = 0; n < 64; n++) {
 		EXPECT_TRUE(reaches(peer, (n + 1) * 2 * PAGE, memory.bytes + n * PAGE));
+	}
 	for (uint64_t i = 0; i < 32; i++) {
 		uint64_t n = i * 37 % 64;
 
@@ -263,8 +264,9 @@ TEST(flags_that_are_not_known_or_need_an_fd_are_refused)
 	struct peer *peer = peer_open("testdev", 0);
 	struct memory memory = memory_of(PAGE);
 
-	for (unsigned int bit = 4; bit < 32; bit++)
+	for (unsigned int bit = 4; bit < 32; bit++) {
 		EXPECT_EQ(EINVAL, map(peer, 0, PAGE, RAM | 1u << bit, memory.fd, 0));
+	}
 	EXPECT_EQ(EINVAL, map(peer, 0, PAGE, RAM | BY_MMAP, -1, 0));
 	EXPECT_EQ(EINVAL, map(peer, 0, PAGE, RAM | BY_FILE_IO, -1, 0));
 	EXPECT_EQ(0, map(peer, 0, PAGE, RAM | BY_MMAP, memory.fd, 0));
@@ -408,8 +410,9 @@ TEST(only_exactly_a_live_window_is_unmapped)
 
 	EXPECT_EQ(ENOENT, unmap(peer, 4 * PAGE, 4 * PAGE, 0)); /* there is none at all */
 	ASSERT_EQ(0, map(peer, 4 * PAGE, 4 * PAGE, RAM, memory.fd, 0));
-	for (unsigned int i = 0; i < sizeof(others) / sizeof(*others); i++)
+	for (unsigned int i = 0; i < sizeof(others) / sizeof(*others); i++) {
 		EXPECT_EQ(ENOENT, unmap(peer, others[i].address, others[i].size, 0));
+	}
 	EXPECT_TRUE(reaches(peer, 4 * PAGE, memory.bytes));
 	EXPECT_EQ(0, unmap(peer, 4 * PAGE, 4 * PAGE, 0));
 	peer_stop(peer);
@@ -421,8 +424,9 @@ TEST(unmap_all_leaves_no_window)
 	struct memory memory = memory_of(4 * PAGE);
 
 	EXPECT_EQ(0, unmap(peer, 0, 0, WIRE_DMA_UNMAP_ALL));
-	for (uint64_t i = 1; i <= 4; i++)
+	for (uint64_t i = 1; i <= 4; i++) {
 		ASSERT_EQ(0, map(peer, i * 2 * PAGE, PAGE, RAM, memory.fd, (i - 1) * PAGE));
+	}
 	ASSERT_EQ(0, unmap(peer, 0, 0, WIRE_DMA_UNMAP_ALL));
 	for (uint64_t i = 1; i <= 4; i++) {
 		EXPECT_FALSE(reaches(peer, i * 2 * PAGE, memory.bytes + (i - 1) * PAGE));

@@ -234,9 +234,10 @@ TEST(a_question_with_a_bad_index_or_flags_or_count_is_refused)
 	struct peer *peer = peer_open("testdev", 0);
 	unsigned int before = peer_count_fds(peer);
 
-	for (unsigned int i = 0; i < sizeof(questions) / sizeof(*questions); i++)
+	for (unsigned int i = 0; i < sizeof(questions) / sizeof(*questions); i++) {
 		EXPECT_EQ(EINVAL, peer_call(peer, WIRE_DEVICE_GET_REGION_IO_FDS, &questions[i],
 					    sizeof(questions[i])));
+	}
 	EXPECT_EQ(before, peer_count_fds(peer));
 	peer_stop(peer);
 }
@@ -247,8 +248,9 @@ TEST(the_fds_are_eventfds)
 	int fds[TESTDEV_NR_DOORBELLS];
 
 	ASSERT_TRUE(take_doorbells(peer, fds));
-	for (unsigned int i = 0; i < TESTDEV_NR_DOORBELLS; i++)
+	for (unsigned int i = 0; i < TESTDEV_NR_DOORBELLS; i++) {
 		EXPECT_TRUE(fd_is_eventfd(fds[i]));
+	}
 	peer_stop(peer);
 }
 
@@ -337,8 +339,9 @@ TEST(rings_add_up_exactly)
 			ring(fds[i], 1);
 		total += 1000u + i;
 	}
-	for (unsigned int i = 0; i < TESTDEV_NR_DOORBELLS; i++)
+	for (unsigned int i = 0; i < TESTDEV_NR_DOORBELLS; i++) {
 		EXPECT_EQ(1000u + i, await_rung(peer, i, 1000u + i));
+	}
 	EXPECT_EQ(total, writes(peer));
 	peer_stop(peer);
 }
@@ -371,9 +374,10 @@ TEST(rings_that_come_while_messages_are_served_add_up_exactly)
 		_exit(0);
 	}
 	/* The same doorbell by the other road, at the same time. */
-	for (unsigned int n = 0; n < 2000; n++)
+	for (unsigned int n = 0; n < 2000; n++) {
 		ASSERT_EQ(0, peer_write(peer, FP_BAR2, testdev_doorbells[TESTDEV_FIXED_4].offset, n,
 					4));
+	}
 	waitpid(child, NULL, 0);
 	EXPECT_EQ(22000, await_rung(peer, TESTDEV_FIXED_4, 22000));
 	EXPECT_EQ(22000, writes(peer));
@@ -400,8 +404,9 @@ TEST(a_store_rings_by_message_as_it_does_by_eventfd)
 
 		peer_write(peer, FP_BAR2, doorbell->offset, doorbell->match ? doorbell->value : 77,
 			   doorbell->width ? doorbell->width : 2);
-		for (unsigned int j = 0; j < TESTDEV_NR_DOORBELLS; j++)
+		for (unsigned int j = 0; j < TESTDEV_NR_DOORBELLS; j++) {
 			EXPECT_EQ(j <= i, rung(peer, j));
+		}
 		EXPECT_EQ(i + 1, writes(peer));
 	}
 	peer_stop(peer);
@@ -428,8 +433,9 @@ TEST(a_store_of_another_width_or_beside_a_doorbell_does_not_ring)
 			peer_write(peer, FP_BAR2, testdev_doorbells[i].offset + 8, 0, width);
 			peer_write(peer, FP_BAR2, testdev_doorbells[i].offset - 1, 0, width);
 		}
-	for (unsigned int i = 0; i < TESTDEV_NR_DOORBELLS; i++)
+	for (unsigned int i = 0; i < TESTDEV_NR_DOORBELLS; i++) {
 		EXPECT_EQ(0, rung(peer, i));
+	}
 	peer_stop(peer);
 }
 
@@ -439,8 +445,9 @@ TEST(a_read_does_not_ring)
 
 	for (unsigned int i = 0; i < TESTDEV_NR_DOORBELLS; i++)
 		peer_read(peer, FP_BAR2, testdev_doorbells[i].offset, 4);
-	for (unsigned int i = 0; i < TESTDEV_NR_DOORBELLS; i++)
+	for (unsigned int i = 0; i < TESTDEV_NR_DOORBELLS; i++) {
 		EXPECT_EQ(0, rung(peer, i));
+	}
 	EXPECT_EQ(0, writes(peer));
 	peer_stop(peer);
 }
@@ -562,11 +569,13 @@ TEST(the_eventfds_of_a_former_client_ring_for_nobody)
 		ring(former[i], 1);
 		ring(fds[i], 1);
 	}
-	for (unsigned int i = 0; i < TESTDEV_NR_DOORBELLS; i++)
+	for (unsigned int i = 0; i < TESTDEV_NR_DOORBELLS; i++) {
 		EXPECT_EQ(1, await_rung(peer, i, 1));
+	}
 	peer_stop(peer);
-	for (unsigned int i = 0; i < TESTDEV_NR_DOORBELLS; i++)
+	for (unsigned int i = 0; i < TESTDEV_NR_DOORBELLS; i++) {
 		EXPECT_EQ(2, peer_eventfd_take(former[i]));
+	}
 }
 
 TEST(a_client_may_leave_while_its_doorbells_ring)
@@ -626,8 +635,9 @@ TEST(a_client_that_reads_its_eventfd_itself_takes_its_own_rings_and_no_more)
 	ASSERT_TRUE(take_doorbells(peer, fds));
 	ASSERT_EQ(0, fcntl(fds[TESTDEV_ANY], F_SETFL, O_NONBLOCK));
 	for (unsigned int n = 0; n < 5000; n++) {
-		if (n == 2500)
+		if (n == 2500) {
 			ASSERT_EQ(0, fcntl(fds[TESTDEV_ANY], F_SETFL, 0));
+		}
 		ring(fds[TESTDEV_ANY], 1);
 		if (n < 2500 && read(fds[TESTDEV_ANY], &value, sizeof(value)) == sizeof(value))
 			stolen += value;
@@ -655,8 +665,9 @@ TEST(a_client_that_keeps_its_eventfd_full_does_not_stall_its_own_messages)
 		for (;;)
 			ring(fds[TESTDEV_ANY], UINT64_MAX - 1);
 	}
-	for (unsigned int n = 0; n < 200; n++)
+	for (unsigned int n = 0; n < 200; n++) {
 		ASSERT_EQ(TESTDEV_MAGIC, peer_read(peer, FP_BAR2, 0, 4));
+	}
 	kill(child, SIGKILL);
 	waitpid(child, NULL, 0);
 	peer_stop(peer);

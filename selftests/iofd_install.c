@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* The io fds that a server hands out: which may be installed in KVM, and what becomes of the others. */
+/* The io fds that a server hands out: which are installed in KVM, what becomes of the others. */
 #include "iofd_install.h"
 
 #include <errno.h>

@@ -449,7 +449,7 @@ TEST(a_bad_combination_of_flags_index_and_range_is_refused)
 		{ .flags = NONE | TRIGGER | 1u << 31, .index = FP_MSIX, .count = 1 },
 		{ .flags = NONE | TRIGGER, .index = FP_NR_IRQS, .count = 1 },
 		{ .flags = NONE | TRIGGER, .index = UINT32_MAX, .count = 1 },
-		{ .flags = NONE | TRIGGER, .index = FP_MSI, .count = 1 }, /* it has none */
+		{ .flags = NONE | TRIGGER, .index = FP_ERR, .count = 1 }, /* it has none */
 		{ .flags = NONE | TRIGGER, .index = FP_MSIX, .count = VECTORS + 1 },
 		{ .flags = NONE | TRIGGER, .index = FP_MSIX, .start = VECTORS, .count = 1 },
 		{ .flags = NONE | TRIGGER, .index = FP_MSIX, .start = 2, .count = 3 },
@@ -494,8 +494,9 @@ TEST(fewer_bools_than_interrupts_are_refused)
 
 	make_eventfds(fds, VECTORS, EFD_NONBLOCK);
 	ASSERT_EQ(0, assign(peer, FP_MSIX, 0, fds, VECTORS));
-	for (uint32_t count = 1; count <= VECTORS; count++)
+	for (uint32_t count = 1; count <= VECTORS; count++) {
 		EXPECT_EQ(EINVAL, set_bools(peer, TRIGGER, FP_MSIX, 0, count, bools, count - 1));
+	}
 	EXPECT_EQ(EINVAL, set_bools(peer, TRIGGER, FP_MSIX, 0, UINT32_MAX, bools, 4));
 	EXPECT_TRUE(just(peer, fds, VECTORS, 0));
 	peer_stop(peer);
@@ -509,8 +510,9 @@ TEST(fewer_or_more_fds_than_interrupts_are_refused_and_closed)
 
 	make_eventfds(fds, VECTORS, EFD_NONBLOCK);
 	for (unsigned int nr = 1; nr <= VECTORS; nr++)
-		if (nr != 3)
+		if (nr != 3) {
 			EXPECT_EQ(EINVAL, set(peer, EVENTFD | TRIGGER, FP_MSIX, 0, 3, fds, nr));
+		}
 	EXPECT_EQ(EINVAL, set(peer, NONE | TRIGGER, FP_MSIX, 0, 1, fds, 1));
 	EXPECT_EQ(EINVAL, set(peer, NONE | TRIGGER, FP_MSIX, 0, 0, fds, 1));
 	EXPECT_EQ(before, peer_count_fds(peer));

@@ -100,9 +100,10 @@ static int scribe_load(struct fp_device *dev, struct fp_stream *from)
 		       -EIO;
 }
 
-static void scribe_reset(struct fp_device *dev)
+static int scribe_reset(struct fp_device *dev)
 {
 	*(struct scribe *)fp_state(dev) = (struct scribe){ 0 };
+	return 0;
 }
 
 FP_DEVICE(scribe) = {
@@ -551,7 +552,7 @@ TEST(a_configuration_space_that_no_write_could_have_made_is_refused)
 	uint8_t *stream = take(peer, &len);
 	uint8_t *config = stream + find_chunk(stream, STATE_CONFIG, &config_len);
 
-	ASSERT_EQ(256, config_len);
+	ASSERT_EQ(4096, config_len);
 	config[PCI_VENDOR_ID] ^= 1;
 	EXPECT_TRUE(is_refused(peer, stream, len));
 	config[PCI_VENDOR_ID] ^= 1;

@@ -233,8 +233,9 @@ TEST(a_thousand_pipelined_commands_are_answered_in_order)
 		len += peer_message_write(messages + len, i, FP_BAR2, TESTDEV_SCRATCH, &value, 8);
 	}
 	peer_send(peer, messages, len, NULL, 0);
-	for (uint16_t i = 0; i < 1000; i++)
+	for (uint16_t i = 0; i < 1000; i++) {
 		ASSERT_EQ(0, peer_answer(peer, i, WIRE_REGION_WRITE));
+	}
 	EXPECT_EQ(999, peer_read(peer, FP_BAR2, TESTDEV_SCRATCH, 8));
 	free(messages);
 	peer_stop(peer);
@@ -341,9 +342,10 @@ TEST(fds_that_a_message_may_not_carry_are_refused_and_closed)
 	int fds[64];
 
 	make_eventfds(fds, 64);
-	for (unsigned int nr = 1; nr <= 64; nr *= 4)
+	for (unsigned int nr = 1; nr <= 64; nr *= 4) {
 		EXPECT_EQ(EINVAL, peer_call_fds(peer, WIRE_DEVICE_GET_INFO, &ask_info,
 						sizeof(ask_info), fds, nr));
+	}
 	EXPECT_EQ(EINVAL, peer_call_fds(peer, WIRE_DMA_MAP, &map, sizeof(map), fds, 2));
 	EXPECT_EQ(EOPNOTSUPP, peer_call_fds(peer, 14, NULL, 0, fds, 3));
 	EXPECT_EQ(before, peer_count_fds(peer));
@@ -495,8 +497,9 @@ TEST(nonsense_does_not_fill_the_log)
 {
 	struct peer *peer = peer_open("testdev", 0);
 
-	for (unsigned int i = 0; i < 1000; i++)
+	for (unsigned int i = 0; i < 1000; i++) {
 		ASSERT_EQ(EOPNOTSUPP, peer_call(peer, 14, NULL, 0));
+	}
 	EXPECT_GT(50, peer_log_count(peer, "\n"));
 	EXPECT_EQ(1, peer_log_count(peer, "further refusals are not logged"));
 	peer_stop(peer);
@@ -710,6 +713,24 @@ TEST(a_client_that_does_not_read_is_not_read_either_and_loses_nothing)
 	EXPECT_LT(1000, flood.sent);
 	EXPECT_GT(before + 16 * MIB, peer_resident(peer));
 	EXPECT_TRUE(answers_are_in_order(peer, &flood));
+	peer_stop(peer);
+}
+
+TEST(answers_that_the_socket_takes_all_at_once_are_complete)
+{
+	struct peer *peer = peer_open("testdev", PEER_ROOMY);
+	struct flood flood = { 0 };
+
+	/* More than the server would keep waiting for a client. */
+	flood_fill(&flood);
+	peer_freeze(peer);
+	while (flood_on(&flood, peer->fd))
+		;
+	peer_thaw(peer);
+	while (flood.sent < 20000)
+		flood_on(&flood, peer->fd);
+	EXPECT_TRUE(answers_are_in_order(peer, &flood));
+	EXPECT_TRUE(is_alive(peer));
 	peer_stop(peer);
 }
 

@@ -216,7 +216,7 @@ TEST_F(vcpu, a_halt_is_reported)
 	EXPECT_EQ(1, capture_lines(&self->said, "rip 0x20000a, code f4"));
 }
 
-BARE_GUEST(no_stack, "mov $0x100000000, %rsp\n ud2\n");
+BARE_GUEST(no_stack, "mov $0x100001000, %rsp\n ud2\n");
 
 TEST_F(vcpu, an_exception_without_a_stack_is_a_shutdown)
 {

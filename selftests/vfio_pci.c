@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* A vfio-user PCI device in a machine: what firmware does for it, and what a bad server can't do. */
+/* A vfio-user PCI device in a machine: what firmware does for it, what a bad server can't do. */
 #include "vfio_pci.h"
 
 #include <errno.h>

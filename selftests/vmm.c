@@ -7,10 +7,10 @@
 #include "bare_guest.h"
 #include "kselftest_harness.h"
 #include "program.h"
-#include "served.h"
+#include "testdev_server.h"
 
 FIXTURE(vmm) {
-	struct served served;
+	struct testdev_server served;
 	struct program program;
 	char payload[64]; /* a file for the test's own guest */
 	char hello[4096];
@@ -29,7 +29,7 @@ FIXTURE_SETUP(vmm)
 
 FIXTURE_TEARDOWN(vmm)
 {
-	served_stop(&self->served);
+	testdev_server_stop(&self->served);
 	unlink(self->payload);
 }
 
@@ -204,7 +204,7 @@ TEST_F(vmm, hello_rings_every_doorbell_by_fd_and_all_are_heard)
 	char device[160];
 
 	NEEDS_KVM();
-	served_start(&self->served);
+	testdev_server_start(&self->served);
 	snprintf(device, sizeof(device), "vfio-user,socket=%s", self->served.path);
 	RUN("--device", device, "--payload", self->hello, "--stats");
 	EXPECT_EQ(0, self->program.status);
@@ -217,7 +217,7 @@ TEST_F(vmm, hello_without_io_fds_rings_by_socket)
 	char device[160];
 
 	NEEDS_KVM();
-	served_start(&self->served);
+	testdev_server_start(&self->served);
 	snprintf(device, sizeof(device), "vfio-user,socket=%s,io-fds=off", self->served.path);
 	RUN("--device", device, "--payload", self->hello, "--stats");
 	EXPECT_EQ(0, self->program.status);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* guest: what bare guest programs share. Freestanding; see payload_abi.h for where they find themselves. */
+/*
+ * guest: what bare guest programs share. Freestanding; payload_abi.h says where they find
+ * themselves.
+ */
 #ifndef BENCH_GUEST_H
 #define BENCH_GUEST_H
 

@@ -23,6 +23,7 @@
 
 #include "cleanup.h"
 #include "fastpath.h"
+#include "program.h"
 #include "socket.h"
 
 /* The live peers, for what is to be done when the test fails. */
@@ -139,30 +140,11 @@ uint64_t peer_eventfd_wait(int fd)
 
 /* ---- the server process ---- */
 
-/* The directory that `make` built into, which this program's is below. */
-static void build_dir(char *path, size_t size)
-{
-	const char *given = getenv("FASTPATH_BUILD");
-	ssize_t len;
-
-	if (given) {
-		snprintf(path, size, "%s", given);
-		return;
-	}
-	len = readlink("/proc/self/exe", path, size - 1);
-	if (len < 0)
-		fail("readlink: %s", strerror(errno));
-	path[len] = '\0';
-	for (int i = 0; i < 2; i++)
-		*strrchr(path, '/') = '\0';
-}
-
 static void __attribute__((noreturn))
 become_server(const struct peer *peer, char **argv, unsigned int how, int fd)
 {
-	char path[4096];
+	const char *path = program_path("fastpathd");
 	int argc = 0;
-	size_t len;
 
 	while (argv[argc])
 		argc++;
@@ -179,9 +161,6 @@ become_server(const struct peer *peer, char **argv, unsigned int how, int fd)
 		cleanup_close(&peer->fd);
 		exit(fp_main(argc, argv));
 	}
-	build_dir(path, sizeof(path));
-	len = strlen(path);
-	snprintf(path + len, sizeof(path) - len, "/fastpathd");
 	execv(path, argv);
 	fprintf(stderr, "%s: %s\n", path, strerror(errno));
 	_exit(125);
@@ -204,6 +183,7 @@ struct peer *peer_start(const char *device, unsigned int how)
 	char name[] = "fastpathd", option[] = "--device", device_arg[256], last_arg[256];
 	char *argv[6] = { name, option, device_arg };
 	CLEANUP_CLOSE int theirs = -1;
+	int room = 16 << 20;
 	char path[sizeof(peer->path)];
 	int pair[2];
 
@@ -219,6 +199,10 @@ struct peer *peer_start(const char *device, unsigned int how)
 			fail("socketpair: %s", strerror(errno));
 		peer->fd = pair[0];
 		theirs = pair[1];
+		/* What may be had without privileges depends on the host. */
+		if (how & PEER_ROOMY &&
+		    setsockopt(theirs, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room)))
+			setsockopt(theirs, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
 		snprintf(device_arg, sizeof(device_arg), "%s", device);
 		snprintf(last_arg, sizeof(last_arg), "--fd=%d", theirs);
 		argv[3] = last_arg;

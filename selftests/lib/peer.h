@@ -43,6 +43,7 @@ struct peer {
 enum {
 	PEER_LISTEN = 1 << 0, /* the server listens at a socket, so that clients can come and go */
 	PEER_OWN_CLASSES = 1 << 1, /* it is no fastpathd but this program, with its FP_DEVICE()s */
+	PEER_ROOMY = 1 << 3,	   /* the server's socket takes 16 MiB before it is full */
 	PEER_TWO = 1 << 2, /* with PEER_LISTEN: it has a second such device, for peer_other() */
 };
 

@@ -29,7 +29,7 @@ const char *program_path(const char *name);
  */
 int program_start(struct program *program, const char *name, const char *const *args, bool no_dev);
 
-/* Waits for the first line of its stdout, which is not in `said` afterwards. False: it ended without. */
+/* Waits for the first line of its stdout, which `said` will lack. False: it ended without. */
 bool program_await_line(struct program *program);
 
 /* Reads what it says until it ends. */

@@ -1,0 +1,509 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "command.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "feature.h"
+#include "iofd.h"
+#include "region.h"
+
+/* Room for the JSON that answers VERSION. */
+#define VERSION_JSON_BYTES 256
+
+static ssize_t refuse(struct request *request, const char *field, int error)
+{
+	request->field = field;
+	return error;
+}
+
+/* The fixed part of an answer. Replies lie behind one another, at any alignment. */
+static ssize_t answer(void *reply, const void *fixed, size_t len)
+{
+	memcpy(reply, fixed, len);
+	return (ssize_t)len;
+}
+
+/* A second socket, for what the server asks: its other end goes out with the answer. */
+static int make_twin(struct request *request)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+		return -errno;
+	request->peer->twin_fd = pair[0];
+	request->own_fd = pair[1];
+	request->fds[0] = pair[1];
+	request->nr_fds = 1;
+	return 0;
+}
+
+static ssize_t do_version(struct request *request, void *reply)
+{
+	struct command_peer *peer = request->peer;
+	const struct channel_msg *msg = request->msg;
+	struct wire_version version = { .major = WIRE_MAJOR, .minor = WIRE_MINOR };
+	struct caps ours = caps_ours;
+	struct wire_version asked;
+	const char *why;
+	int len;
+
+	memcpy(&asked, msg->body, sizeof(asked));
+	if (peer->negotiated)
+		return refuse(request, "VERSION, the second", -EINVAL);
+	if (asked.major != WIRE_MAJOR) {
+		peer->doomed = true;
+		return refuse(request, "major", -EINVAL);
+	}
+	if (caps_parse(msg->body + sizeof(asked), msg->body_len - sizeof(asked), &peer->caps, &why))
+		return refuse(request, why, -EINVAL);
+	if (asked.minor < version.minor)
+		version.minor = asked.minor;
+	ours.twin_socket = peer->caps.twin_socket && peer->caps.max_msg_fds && !make_twin(request);
+	len = caps_format(&ours, (char *)reply + sizeof(version), VERSION_JSON_BYTES);
+	if (len < 0)
+		return len;
+	peer->negotiated = true;
+	return answer(reply, &version, sizeof(version)) + len;
+}
+
+static ssize_t do_dma_map(struct request *request, void *reply)
+{
+	struct wire_dma_map map;
+
+	(void)reply;
+	memcpy(&map, request->msg->body, sizeof(map));
+	if (map.argsz < sizeof(map))
+		return refuse(request, "argsz", -EINVAL);
+	return dma_map(&request->dev->dma, &map, channel_take_fd(request->msg, 0), &request->field);
+}
+
+static ssize_t do_dma_unmap(struct request *request, void *reply)
+{
+	struct wire_dma_unmap unmap;
+	int ret;
+
+	memcpy(&unmap, request->msg->body, sizeof(unmap));
+	if (unmap.argsz < sizeof(unmap))
+		return refuse(request, "argsz", -EINVAL);
+	ret = dma_unmap(&request->dev->dma, &unmap, &request->field);
+	if (ret)
+		return ret;
+	return answer(reply, &unmap, sizeof(unmap));
+}
+
+static ssize_t device_info(struct request *request, void *reply)
+{
+	struct wire_device_info info = {
+		.argsz = sizeof(info),
+		.flags = WIRE_DEVICE_RESETTABLE | WIRE_DEVICE_PCI,
+		.num_regions = request->dev->nr_regions,
+		.num_irqs = FP_NR_IRQS,
+	};
+	uint32_t argsz;
+
+	memcpy(&argsz, request->msg->body, sizeof(argsz));
+	if (argsz < sizeof(info))
+		return refuse(request, "argsz", -EINVAL);
+	return answer(reply, &info, sizeof(info));
+}
+
+static ssize_t do_region_info(struct request *request, void *reply)
+{
+	struct wire_region_info asked;
+	ssize_t len;
+
+	memcpy(&asked, request->msg->body, sizeof(asked));
+	len = region_info(request->dev, &asked, request->peer->caps.max_msg_fds, reply,
+			  &request->fds[0], &request->field);
+	request->nr_fds = len >= 0 && request->fds[0] >= 0;
+	return len;
+}
+
+static size_t entry_bytes(const struct command_peer *peer)
+{
+	return peer->io_fds == COMMAND_IO_FDS_SPEC ? sizeof(struct wire_io_fd_spec) :
+						     sizeof(struct wire_io_fd_deployed);
+}
+
+/*
+ * How many entries the client is told of. Each has an fd of its own and all travel in one message;
+ * what a client is not told of it reaches by message, so that a smaller answer is a correct one.
+ */
+static uint32_t io_fds_offered(const struct request *request, uint32_t index)
+{
+	uint32_t nr = iofd_count(request->dev, index);
+	uint32_t limit = request->peer->caps.max_msg_fds;
+
+	if (limit > RING_MAX_FDS)
+		limit = RING_MAX_FDS;
+	return nr < limit ? nr : limit;
+}
+
+/* The layout is chosen by the user: both hold the same, the published one less. */
+static void put_entry(const struct command_peer *peer, uint8_t *at,
+		      const struct wire_io_fd_deployed *entry)
+{
+	struct wire_io_fd_spec spec = {
+		.offset = entry->offset,
+		.size = entry->size,
+		.fd_index = entry->fd_index,
+		.type = entry->type,
+		.flags = entry->flags,
+		.datamatch = entry->datamatch,
+	};
+
+	if (peer->io_fds == COMMAND_IO_FDS_SPEC)
+		memcpy(at, &spec, sizeof(spec));
+	else
+		memcpy(at, entry, sizeof(*entry));
+}
+
+static ssize_t region_io_fds(struct request *request, void *reply)
+{
+	const struct command_peer *peer = request->peer;
+	struct wire_region_io_fds fixed, asked;
+	struct wire_io_fd_deployed entry;
+	const struct iofd *iofds;
+	uint32_t offered, nr;
+
+	memcpy(&asked, request->msg->body, sizeof(asked));
+	if (asked.argsz < sizeof(fixed))
+		return refuse(request, "argsz", -EINVAL);
+	if (asked.flags)
+		return refuse(request, "flags", -EINVAL);
+	if (asked.index >= request->dev->nr_regions)
+		return refuse(request, "index", -EINVAL);
+	if (asked.count)
+		return refuse(request, "count", -EINVAL);
+	offered = io_fds_offered(request, asked.index);
+	fixed = (struct wire_region_io_fds){
+		.argsz = (uint32_t)(sizeof(fixed) + offered * entry_bytes(peer)),
+		.index = asked.index,
+		.count = offered,
+	};
+	if (asked.argsz < fixed.argsz || !offered)
+		return answer(reply, &fixed, sizeof(fixed));
+	/* When there are no fds to be had, a region without any is a correct answer. */
+	if (iofd_publish(request->dev, asked.index, &iofds, &nr)) {
+		fixed.argsz = sizeof(fixed);
+		fixed.count = 0;
+		return answer(reply, &fixed, sizeof(fixed));
+	}
+	for (uint32_t i = 0; i < offered; i++) {
+		iofd_entry(&iofds[i], i, &entry);
+		put_entry(peer, (uint8_t *)reply + sizeof(fixed) + i * entry_bytes(peer), &entry);
+		request->fds[i] = iofds[i].fd;
+	}
+	request->nr_fds = offered;
+	answer(reply, &fixed, sizeof(fixed));
+	return fixed.argsz;
+}
+
+static ssize_t irq_info(struct request *request, void *reply)
+{
+	struct wire_irq_info info, asked;
+
+	memcpy(&asked, request->msg->body, sizeof(asked));
+	if (asked.argsz < sizeof(info))
+		return refuse(request, "argsz", -EINVAL);
+	if (asked.index >= FP_NR_IRQS)
+		return refuse(request, "index", -EINVAL);
+	info = (struct wire_irq_info){
+		.argsz = sizeof(info),
+		.flags = request->dev->irqs[asked.index].flags,
+		.index = asked.index,
+		.count = request->dev->irqs[asked.index].count,
+	};
+	return answer(reply, &info, sizeof(info));
+}
+
+static ssize_t set_irqs(struct request *request, void *reply)
+{
+	const struct channel_msg *msg = request->msg;
+	struct wire_irq_set set;
+	struct irq_request irqs;
+
+	(void)reply;
+	memcpy(&set, msg->body, sizeof(set));
+	if (set.argsz < sizeof(set))
+		return refuse(request, "argsz", -EINVAL);
+	if (set.index >= FP_NR_IRQS)
+		return refuse(request, "index", -EINVAL);
+	if (set.flags & WIRE_IRQ_DATA_BOOL && set.count > msg->body_len - sizeof(set))
+		return refuse(request, "count", -EINVAL);
+	irqs = (struct irq_request){
+		.flags = set.flags,
+		.start = set.start,
+		.count = set.count,
+		.bools = msg->body + sizeof(set),
+		.fds = msg->fds,
+		.nr_fds = msg->nr_fds,
+	};
+	return irq_set(&request->dev->irqs[set.index], &irqs, &request->field);
+}
+
+static size_t region_read_count(const struct request *request)
+{
+	struct wire_region_access access;
+
+	memcpy(&access, request->msg->body, sizeof(access));
+	return access.count <= caps_ours.max_data_xfer_size ? access.count : 0;
+}
+
+static ssize_t later(int ret)
+{
+	return ret == FP_LATER ? COMMAND_LATER : ret;
+}
+
+static ssize_t region_read(struct request *request, void *reply)
+{
+	struct wire_region_access access;
+	int ret;
+
+	memcpy(&access, request->msg->body, sizeof(access));
+	if (access.count > caps_ours.max_data_xfer_size)
+		return refuse(request, "count", -EINVAL);
+	ret = region_access(request->dev, access.region, access.offset,
+			    (uint8_t *)reply + sizeof(access), access.count, false, &request->later,
+			    &request->field);
+	return ret ? later(ret) : answer(reply, &access, sizeof(access)) + (ssize_t)access.count;
+}
+
+static ssize_t region_write(struct request *request, void *reply)
+{
+	const struct channel_msg *msg = request->msg;
+	struct wire_region_access access;
+	int ret;
+
+	memcpy(&access, msg->body, sizeof(access));
+	if (access.count != msg->body_len - sizeof(access) ||
+	    access.count > caps_ours.max_data_xfer_size)
+		return refuse(request, "count", -EINVAL);
+	ret = region_access(request->dev, access.region, access.offset,
+			    (void *)(msg->body + sizeof(access)), access.count, true,
+			    &request->later, &request->field);
+	return ret ? later(ret) : answer(reply, &access, sizeof(access));
+}
+
+/* The answer says how many were done: one that is refused ends it, as the ones before are done. */
+static ssize_t region_write_multi(struct request *request, void *reply)
+{
+	const struct channel_msg *msg = request->msg;
+	struct wire_region_write_multi multi;
+	uint64_t nr;
+
+	memcpy(&nr, msg->body, sizeof(nr));
+	if (nr != (msg->body_len - sizeof(nr)) / sizeof(multi) ||
+	    (msg->body_len - sizeof(nr)) % sizeof(multi))
+		return refuse(request, "wr_cnt", -EINVAL);
+	while (request->done < nr) {
+		int ret;
+
+		memcpy(&multi, msg->body + sizeof(nr) + request->done * sizeof(multi),
+		       sizeof(multi));
+		if (multi.count > sizeof(multi.data))
+			break;
+		ret = region_access(request->dev, multi.region, multi.offset, &multi.data,
+				    multi.count, true, &request->later, &request->field);
+		if (ret == FP_LATER)
+			return COMMAND_LATER;
+		if (ret)
+			break;
+		request->done++;
+	}
+	return answer(reply, &request->done, sizeof(request->done));
+}
+
+static ssize_t reset(struct request *request, void *reply)
+{
+	(void)reply;
+	return later(device_reset(request->dev));
+}
+
+static struct feature_call feature_call(const struct request *request)
+{
+	uint64_t theirs = request->peer->caps.max_data_xfer_size;
+
+	return (struct feature_call){
+		.dev = request->dev,
+		.body = request->msg->body,
+		.len = request->msg->body_len,
+		.max_data = theirs < caps_ours.max_data_xfer_size ? theirs :
+								    caps_ours.max_data_xfer_size,
+	};
+}
+
+static size_t device_feature_room(const struct request *request)
+{
+	struct feature_call call = feature_call(request);
+
+	return feature_room(&call);
+}
+
+static ssize_t device_feature(struct request *request, void *reply)
+{
+	struct feature_call call = feature_call(request);
+	ssize_t ret = feature_run(&call, reply);
+
+	request->field = call.field;
+	return ret;
+}
+
+static size_t mig_data_read_room(const struct request *request)
+{
+	struct feature_call call = feature_call(request);
+
+	return feature_mig_read_room(&call);
+}
+
+static ssize_t mig_data_read(struct request *request, void *reply)
+{
+	struct feature_call call = feature_call(request);
+	ssize_t ret = feature_mig_read(&call, reply);
+
+	request->field = call.field;
+	return ret;
+}
+
+static ssize_t mig_data_write(struct request *request, void *reply)
+{
+	struct feature_call call = feature_call(request);
+	ssize_t ret;
+
+	(void)reply;
+	call.max_data = caps_ours.max_data_xfer_size;
+	ret = feature_mig_write(&call);
+	request->field = call.field;
+	return ret;
+}
+
+/* An access waits only for those that it may not overtake. */
+static bool for_region(const struct fp_device *dev, const struct channel_msg *msg)
+{
+	struct wire_region_access access;
+
+	if (msg->body_len < sizeof(access))
+		return false; /* it will be refused */
+	memcpy(&access, msg->body, sizeof(access));
+	return deferred_holds_up(dev, access.region);
+}
+
+/* Nothing may be in flight, transfers of guest memory neither. */
+static bool for_all(const struct fp_device *dev, const struct channel_msg *msg)
+{
+	(void)msg;
+	return dev->deferred || dev->transfers;
+}
+
+/*
+ * Most bodies may be longer than their fixed part: a newer peer's structure may have grown, and
+ * some send more than they need to.
+ */
+#define ANY WIRE_MAX_MSG
+
+static const struct command commands[WIRE_CMD_END] = {
+	[WIRE_VERSION] = {
+		.run = do_version,
+		.min = sizeof(struct wire_version),
+		.max = ANY,
+		.reply = sizeof(struct wire_version) + VERSION_JSON_BYTES,
+	},
+	[WIRE_DMA_MAP] = {
+		.run = do_dma_map,
+		.min = sizeof(struct wire_dma_map),
+		.max = ANY,
+		.max_fds = 1,
+	},
+	[WIRE_DMA_UNMAP] = {
+		.run = do_dma_unmap,
+		.waits = for_all,
+		.min = sizeof(struct wire_dma_unmap),
+		.max = ANY,
+		.reply = sizeof(struct wire_dma_unmap),
+	},
+	[WIRE_DEVICE_GET_INFO] = {
+		.run = device_info,
+		.min = sizeof(struct wire_device_info),
+		.max = ANY,
+		.reply = sizeof(struct wire_device_info),
+	},
+	[WIRE_DEVICE_GET_REGION_INFO] = {
+		.run = do_region_info,
+		.min = sizeof(struct wire_region_info),
+		.max = ANY,
+		.reply = REGION_MAX_INFO,
+	},
+	[WIRE_DEVICE_GET_REGION_IO_FDS] = {
+		.run = region_io_fds,
+		.min = sizeof(struct wire_region_io_fds),
+		.max = ANY,
+		.reply = sizeof(struct wire_region_io_fds) +
+			 RING_MAX_FDS * sizeof(struct wire_io_fd_deployed),
+	},
+	[WIRE_DEVICE_GET_IRQ_INFO] = {
+		.run = irq_info,
+		.min = sizeof(struct wire_irq_info),
+		.max = ANY,
+		.reply = sizeof(struct wire_irq_info),
+	},
+	[WIRE_DEVICE_SET_IRQS] = {
+		.run = set_irqs,
+		.min = sizeof(struct wire_irq_set),
+		.max = ANY,
+		.max_fds = RING_MAX_FDS,
+	},
+	[WIRE_REGION_READ] = {
+		.run = region_read,
+		.waits = for_region,
+		.min = sizeof(struct wire_region_access),
+		.reply = sizeof(struct wire_region_access),
+		.more = region_read_count,
+	},
+	[WIRE_REGION_WRITE] = {
+		.run = region_write,
+		.waits = for_region,
+		.min = sizeof(struct wire_region_access),
+		.max = ANY,
+		.reply = sizeof(struct wire_region_access),
+	},
+	[WIRE_DEVICE_FEATURE] = {
+		.run = device_feature,
+		.min = sizeof(struct wire_device_feature),
+		.max = ANY,
+		.more = device_feature_room,
+		.waits = for_all,
+	},
+	[WIRE_MIG_DATA_READ] = {
+		.run = mig_data_read,
+		.min = sizeof(struct wire_mig_data),
+		.max = ANY,
+		.more = mig_data_read_room,
+		.waits = for_all,
+	},
+	[WIRE_MIG_DATA_WRITE] = {
+		.run = mig_data_write,
+		.min = sizeof(struct wire_mig_data),
+		.max = ANY,
+		.waits = for_all,
+	},
+	[WIRE_REGION_WRITE_MULTI] = {
+		.run = region_write_multi,
+		.min = sizeof(uint64_t),
+		.max = ANY,
+		.reply = sizeof(uint64_t),
+	},
+	[WIRE_DEVICE_RESET] = {
+		.run = reset,
+		.waits = for_all,
+		.max = ANY,
+	},
+};
+
+const struct command *command_find(unsigned int cmd)
+{
+	static const struct command none = { 0 };
+
+	return cmd < WIRE_CMD_END ? &commands[cmd] : &none;
+}

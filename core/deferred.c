@@ -1,0 +1,114 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "deferred.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "device.h"
+#include "log.h"
+
+/* An access while its handler runs: what fp_defer() finds behind its argument. */
+struct handling {
+	struct fp_access access; /* first */
+	uint32_t region;
+	struct deferred *deferred;
+};
+
+static void unlink_deferred(struct fp_device *dev, const struct deferred *deferred)
+{
+	struct deferred **at = &dev->deferred;
+
+	while (*at != deferred)
+		at = &(*at)->next;
+	*at = deferred->next;
+}
+
+struct fp_access *fp_defer(struct fp_device *dev, struct fp_access *access)
+{
+	struct handling *handling = (struct handling *)access;
+	struct deferred *deferred = calloc(1, sizeof(*deferred) + access->size + sizeof(uint64_t));
+
+	if (!deferred || handling->deferred) {
+		free(deferred);
+		return NULL;
+	}
+	deferred->access = *access;
+	deferred->access.data = deferred->data;
+	if (access->write && access->size)
+		memcpy(deferred->data, access->data, access->size);
+	deferred->region = handling->region;
+	deferred->in_handler = true;
+	deferred->next = dev->deferred;
+	dev->deferred = deferred;
+	handling->deferred = deferred;
+	return &deferred->access;
+}
+
+int deferred_handle(struct fp_device *dev, uint32_t index, struct fp_access *access,
+		    struct deferred **later)
+{
+	struct handling handling = { .access = *access, .region = index };
+	int ret = dev->regions[index].access(dev, &handling.access);
+	struct deferred *deferred = handling.deferred;
+
+	if (!deferred && ret != FP_LATER)
+		return ret;
+	if (!deferred) {
+		log_error("%s: a handler returned FP_LATER without fp_defer()", dev->name);
+		return -EIO;
+	}
+	deferred->in_handler = false;
+	if (deferred->is_finished) { /* at once, after all */
+		ret = deferred->ret;
+		if (!access->write && access->size)
+			memcpy(access->data, deferred->data, access->size);
+		unlink_deferred(dev, deferred);
+		free(deferred);
+	} else if (ret == FP_LATER && later) {
+		*later = deferred;
+	}
+	return ret;
+}
+
+void fp_finish(struct fp_device *dev, struct fp_access *access, int ret)
+{
+	struct deferred *deferred = (struct deferred *)access;
+
+	deferred->is_finished = true;
+	deferred->ret = ret == FP_LATER ? -EIO : ret;
+	if (deferred->in_handler)
+		return;
+	unlink_deferred(dev, deferred);
+	if (deferred->answer)
+		deferred->answer(deferred);
+	free(deferred);
+	device_progress(dev);
+}
+
+bool deferred_holds_up(const struct fp_device *dev, uint32_t index)
+{
+	uint32_t independent = index < dev->nr_regions ? dev->regions[index].flags : 0;
+
+	for (const struct deferred *deferred = dev->deferred; deferred; deferred = deferred->next)
+		if (deferred->region == index ||
+		    !(independent & dev->regions[deferred->region].flags & FP_REGION_INDEPENDENT))
+			return true;
+	return false;
+}
+
+void deferred_disown(struct fp_device *dev, const void *owner)
+{
+	for (struct deferred *deferred = dev->deferred; deferred; deferred = deferred->next)
+		if (deferred->owner == owner)
+			deferred->answer = NULL;
+}
+
+void deferred_drop(struct fp_device *dev)
+{
+	while (dev->deferred) {
+		struct deferred *deferred = dev->deferred;
+
+		dev->deferred = deferred->next;
+		free(deferred);
+	}
+}

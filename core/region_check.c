@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Whether a region that a class declares holds together. */
+#include "region.h"
+
+static bool same_store(const struct fp_doorbell *a, const struct fp_doorbell *b)
+{
+	/* KVM takes several at one address only if each goes by its own value of one width. */
+	if (a->match && b->match && a->offset == b->offset && a->width == b->width)
+		return a->value == b->value;
+	return wire_overlaps(a->offset, a->width ? a->width : 1, b->offset,
+			     b->width ? b->width : 1);
+}
+
+/* Whether [offset, offset + size) has a byte that the client may map. */
+static bool is_mapped(const struct fp_region *region, uint64_t offset, uint64_t size)
+{
+	if (!(region->flags & FP_REGION_MMAP))
+		return false;
+	for (size_t i = 0; i < region->nr_areas; i++)
+		if (wire_overlaps(region->areas[i].offset, region->areas[i].size, offset, size))
+			return true;
+	return !region->nr_areas;
+}
+
+static const char *doorbell_check(const struct fp_region *region,
+				  const struct fp_doorbell *doorbell)
+{
+	uint32_t width = doorbell->width;
+
+	if (width > 8 || width & (width - 1))
+		return "a doorbell's width is not 0, 1, 2, 4 or 8";
+	if (doorbell->match && !width)
+		return "a doorbell that matches a value needs a width";
+	if (doorbell->match && width < 8 && doorbell->value >> (8 * width))
+		return "a doorbell's value is wider than the doorbell";
+	if (!width && region->flags & FP_REGION_IO)
+		return "a doorbell in I/O space needs a width";
+	if (!wire_within(doorbell->offset, width ? width : 1, region->size))
+		return "a doorbell lies outside its region";
+	if (is_mapped(region, doorbell->offset, width ? width : 1))
+		return "a doorbell lies in memory that the client may map, where nothing rings";
+	return NULL;
+}
+
+static const char *doorbells_check(const struct fp_region *region)
+{
+	for (size_t i = 0; i < region->nr_doorbells; i++) {
+		const char *why = doorbell_check(region, &region->doorbells[i]);
+
+		if (why)
+			return why;
+		for (size_t j = 0; j < i; j++)
+			if (same_store(&region->doorbells[i], &region->doorbells[j]))
+				return "two doorbells overlap";
+	}
+	return NULL;
+}
+
+/* Sizes that a BAR's write mask can tell, and nothing that it has no bits for. */
+static const char *bar_check(unsigned int index, const struct fp_region *region)
+{
+	bool is_io = region->flags & FP_REGION_IO;
+	bool is_64 = region->flags & FP_REGION_64BIT;
+
+	if (is_io && region->flags & (FP_REGION_64BIT | FP_REGION_PREFETCHABLE | FP_REGION_MMAP))
+		return "a BAR in I/O space is not 64-bit, prefetchable or mapped";
+	if (region->size & (region->size - 1) || region->size > (is_64 ? 1ull << 62 : 1ull << 31))
+		return is_64 ? "a 64-bit BAR's size is not a power of two up to 2^62" :
+			       "a BAR's size is not a power of two up to 2 GiB";
+	if (region->size < (is_io ? 4 : 16))
+		return is_io ? "a BAR in I/O space is less than 4 bytes" :
+			       "a BAR is less than 16 bytes";
+	if (is_64 && index == FP_BAR5)
+		return "a 64-bit BAR has no next BAR for its upper half";
+	return NULL;
+}
+
+static const char *place_check(unsigned int index, const struct fp_region *region)
+{
+	if (index <= FP_BAR5)
+		return bar_check(index, region);
+	if (region->flags & (FP_REGION_IO | FP_REGION_64BIT | FP_REGION_PREFETCHABLE))
+		return "only a BAR is in I/O space, 64-bit or prefetchable";
+	if (index == FP_CONFIG)
+		return "the configuration space is the core's";
+	if (index == FP_ROM &&
+	    (region->size & (region->size - 1) || region->size < 2048 || region->size > 1u << 24))
+		return "a ROM's size is not a power of two from 2 KiB to 16 MiB";
+	return NULL;
+}
+
+static const char *areas_check(const struct fp_region *region)
+{
+	uint64_t end = 0;
+
+	if (region->size % FP_PAGE)
+		return "a region that the client may map is not a multiple of 4096 bytes";
+	if (region->nr_areas > REGION_MAX_AREAS)
+		return "a region has more than 64 areas";
+	for (size_t i = 0; i < region->nr_areas; i++) {
+		const struct fp_area *area = &region->areas[i];
+
+		if (area->offset % FP_PAGE || area->size % FP_PAGE || !area->size)
+			return "an area does not begin and end at multiples of 4096 bytes";
+		if (!wire_within(area->offset, area->size, region->size))
+			return "an area lies outside its region";
+		if (area->offset < end)
+			return "areas overlap, or are not in ascending order";
+		end = area->offset + area->size;
+	}
+	return NULL;
+}
+
+static const char *memory_check(const struct fp_region *region)
+{
+	if (region->flags & FP_REGION_MMAP)
+		return areas_check(region);
+	return region->nr_areas ? "areas in a region without FP_REGION_MMAP" : NULL;
+}
+
+const char *region_check(unsigned int index, const struct fp_region *region)
+{
+	bool is_all_memory = region->flags & FP_REGION_MMAP && !region->nr_areas;
+	const char *why;
+
+	if (!region->size)
+		return region->nr_doorbells ? "doorbells in a region of size 0" : NULL;
+	why = place_check(index, region);
+	if (why)
+		return why;
+	if (index < FP_OWN_REGION && (region->type || region->subtype))
+		return "a type for a region that PCI has a number for";
+	if (!region->access && !is_all_memory)
+		return "a region without an access handler";
+	why = memory_check(region);
+	return why ? why : doorbells_check(region);
+}
+
+bool region_part_is_free(const struct fp_region *region, uint64_t offset, uint64_t size)
+{
+	for (size_t i = 0; i < region->nr_doorbells; i++) {
+		const struct fp_doorbell *doorbell = &region->doorbells[i];
+
+		if (wire_overlaps(doorbell->offset, doorbell->width ? doorbell->width : 1, offset,
+				  size))
+			return false;
+	}
+	return !is_mapped(region, offset, size);
+}

@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "served.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "log.h"
+#include "session.h"
+#include "socket.h"
+
+/* After accept() failed (out of fds, most likely) it is tried again so much later. */
+#define ACCEPT_RETRY_NS 100000000ull
+
+struct served {
+	struct ring *ring;
+	struct fp_device *dev;
+	char *name; /* for the log: the class, and the socket */
+	char *socket;
+	int listen_fd; /* -1: it has one client and no more */
+	struct ring_op accept;
+	struct ring_op retry;
+	enum command_io_fds io_fds;
+	struct session *session; /* NULL: no client */
+	int next_fd; /* a client that came before we heard that the last has left; -1: none */
+};
+
+static int start_session(struct served *served, int fd);
+
+static void session_ended(void *opaque)
+{
+	struct served *served = opaque;
+
+	log_info("%s: the client is gone", served->name);
+	served->session = NULL;
+	if (served->next_fd >= 0)
+		start_session(served, take_fd(&served->next_fd));
+}
+
+static int start_session(struct served *served, int fd)
+{
+	struct session_options options = {
+		.io_fds = served->io_fds,
+		.ended = session_ended,
+		.opaque = served,
+	};
+	int ret = session_open(served->dev, fd, &options, &served->session);
+
+	if (ret)
+		log_warn("%s: a client is refused: out of memory", served->name);
+	else
+		log_info("%s: a client has come", served->name);
+	return ret;
+}
+
+/* What it asks first is VERSION, its first message number 0: so that it learns why. */
+static void refuse(struct served *served, int fd)
+{
+	struct wire_header reply = {
+		.cmd = WIRE_VERSION,
+		.msg_size = sizeof(reply),
+		.flags = WIRE_TYPE_REPLY | WIRE_ERROR,
+		.error_no = EBUSY,
+	};
+
+	log_warn("%s: a second client is refused: the device has one", served->name);
+	if (send(fd, &reply, sizeof(reply), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		log_debug("%s: it has left already", served->name);
+	close(fd);
+}
+
+static void retry_accept(struct ring_op *op, int res, const struct ring_received *received)
+{
+	struct served *served = (struct served *)((char *)op - offsetof(struct served, retry));
+
+	(void)res;
+	(void)received;
+	ring_accept(served->ring, &served->accept, served->listen_fd);
+}
+
+static void accepted(struct ring_op *op, int fd, const struct ring_received *received)
+{
+	struct served *served = (struct served *)((char *)op - offsetof(struct served, accept));
+
+	(void)received;
+	if (fd < 0) {
+		log_warn("%s: accept: %s", served->name, strerror(-fd));
+		ring_timeout(served->ring, &served->retry, ACCEPT_RETRY_NS);
+	} else if (!served->session) {
+		start_session(served, fd);
+	} else if (served->next_fd < 0 && session_is_leaving(served->session)) {
+		served->next_fd = fd;
+	} else {
+		refuse(served, fd);
+	}
+}
+
+static int listen_at(struct served *served, const char *path)
+{
+	int fd = socket_listen(path);
+
+	if (fd == -EADDRINUSE)
+		log_error("socket=%s: a server listens there already", path);
+	else if (fd == -EEXIST)
+		log_error("socket=%s: there is a file that is not a socket", path);
+	else if (fd < 0)
+		log_error("socket=%s: %s", path, strerror(-fd));
+	if (fd < 0)
+		return fd;
+	served->listen_fd = fd;
+	served->socket = strdup(path);
+	if (!served->socket)
+		return -ENOMEM;
+	ring_accept(served->ring, &served->accept, fd);
+	return 0;
+}
+
+static int start(struct served *served, const struct served_options *options, int *fd)
+{
+	int ret;
+
+	if (asprintf(&served->name, "%s at %s", options->class_->name,
+		     options->socket ? options->socket : "the given fd") < 0) {
+		served->name = NULL;
+		return -ENOMEM;
+	}
+	ret = device_open(options->class_, served->name, served->ring, options->options,
+			  options->nr_options, &served->dev);
+	if (!ret)
+		ret = options->socket ? listen_at(served, options->socket) :
+					start_session(served, take_fd(fd));
+	return ret;
+}
+
+bool served_has_work(const struct served *served)
+{
+	return served->session || served->listen_fd >= 0;
+}
+
+void served_close(struct served *served)
+{
+	if (!served)
+		return;
+	cleanup_close(&served->next_fd);
+	if (served->session)
+		session_close(served->session);
+	ring_cancel(&served->accept);
+	ring_cancel(&served->retry);
+	if (served->listen_fd >= 0)
+		ring_close_fd(served->ring, served->listen_fd);
+	if (served->socket)
+		unlink(served->socket);
+	device_close(served->dev);
+	free(served->socket);
+	free(served->name);
+	free(served);
+}
+
+int served_open(struct ring *ring, const struct served_options *options, struct served **out)
+{
+	CLEANUP_CLOSE int fd = options->socket ? -1 : options->fd;
+	struct served *served = calloc(1, sizeof(*served));
+	int ret;
+
+	if (!served)
+		return -ENOMEM;
+	served->ring = ring;
+	served->listen_fd = -1;
+	served->next_fd = -1;
+	served->accept.done = accepted;
+	served->retry.done = retry_accept;
+	served->io_fds = options->io_fds;
+	ret = start(served, options, &fd);
+	if (ret)
+		served_close(served);
+	else
+		*out = served;
+	return ret;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* served: a device at its socket, and the one client that it has at a time. */
+#ifndef FASTPATH_SERVED_H
+#define FASTPATH_SERVED_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "command.h"
+#include "keyval.h"
+#include "ring.h"
+
+struct served;
+
+struct served_options {
+	const struct fp_class *class_;
+	const char *socket; /* path to listen at; NULL: `fd` is connected already */
+	int fd;
+	enum command_io_fds io_fds;
+	const struct keyval *options; /* the device's own */
+	size_t nr_options;
+};
+
+/*
+ * Makes the device and listens at its socket, or starts to talk on its fd, which is taken also on
+ * failure. *out is to be given to served_close(). -errno of device_open() or socket_listen(), said
+ * to the log.
+ */
+int served_open(struct ring *ring, const struct served_options *options, struct served **out);
+
+/* Whether it has a client or may still get one. */
+bool served_has_work(const struct served *served);
+
+/* Ends its session, closes the device, removes the socket file; NULL is nothing. */
+void served_close(struct served *served);
+
+#endif

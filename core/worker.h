@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * worker: a thread with a ring of its own and the devices that live on it. Workers share nothing.
+ */
+#ifndef FASTPATH_WORKER_H
+#define FASTPATH_WORKER_H
+
+#include "served.h"
+
+struct worker;
+
+struct worker_options {
+	struct ring_wait wait;
+	const struct served_options *devices; /* of the server: every `step`-th is this worker's, */
+	size_t nr_devices;
+	size_t first; /* from this one on */
+	size_t step;
+	int stop_fd; /* readable: end. Borrowed */
+	int done_fd; /* an eventfd to which 1 is added when the worker has ended. Borrowed */
+};
+
+/*
+ * Starts the thread and waits until its devices are there. *out is to be given to worker_join(). -errno of the ring, the
+ * thread or a device, said to the log.
+ */
+int worker_start(const struct worker_options *options, struct worker **out);
+
+/* Waits for the thread to end, which it does when told to or when no client is left. 0 or -errno. */
+int worker_join(struct worker *worker);
+
+#endif
