@@ -75,7 +75,7 @@ static bool are_good(struct wire_dma_range *ranges, size_t nr, uint64_t page_siz
 int dirty_start(struct dirty *dirty, const struct wire_dma_logging *start, const void *ranges,
 		size_t len, const char **field)
 {
-	CLEANUP_FREE struct wire_dma_range *copy = NULL;
+	struct wire_dma_range *copy;
 	size_t nr = start->num_ranges;
 
 	*field = "DMA_LOGGING_START: logging is on";
@@ -90,14 +90,17 @@ int dirty_start(struct dirty *dirty, const struct wire_dma_logging *start, const
 	copy = calloc(nr + 1, sizeof(*copy));
 	if (!copy)
 		return -ENOMEM;
-	memcpy(copy, ranges, nr * sizeof(*copy));
+	if (nr)
+		memcpy(copy, ranges, nr * sizeof(*copy));
 	*field = "ranges";
-	if (!are_good(copy, nr, start->page_size))
+	if (!are_good(copy, nr, start->page_size)) {
+		free(copy);
 		return -EINVAL;
+	}
 	*dirty = (struct dirty){
 		.on = true,
 		.shift = (unsigned int)__builtin_ctzll(start->page_size),
-		.ranges = take_ptr(copy),
+		.ranges = copy,
 		.nr_ranges = nr,
 	};
 	return 0;
@@ -279,21 +282,38 @@ static void show_span(void *opaque, uint64_t iova, uint64_t last)
 			 (last - view->iova) >> view->shift);
 }
 
-/*
- * Shows one word's pages; returns those that stay dirty. A page that is not wholly in view does: the
- * rest of it has not been reported.
- */
-static uint64_t show_word(struct view *view, uint64_t word, uint64_t page, unsigned int shift)
+/* Shows the pages of one word, each run of them at once: most are long. */
+static void show_word(struct view *view, uint64_t word, uint64_t page, unsigned int shift)
 {
+	while (word) {
+		unsigned int first = (unsigned int)__builtin_ctzll(word);
+		uint64_t run = word >> first;
+		unsigned int nr = ~run ? (unsigned int)__builtin_ctzll(~run) : WORD_BITS;
+		uint64_t last = page + first + (nr - 1);
+
+		show_span(view, (page + first) << shift, last << shift | ((1ull << shift) - 1));
+		word &= first + nr < WORD_BITS ? UINT64_MAX << (first + nr) : 0;
+	}
+}
+
+/*
+ * Those of a word's pages that stay dirty, because they are not wholly in view: the rest of them has
+ * not been reported.
+ */
+static uint64_t keep(const struct view *view, uint64_t word, uint64_t page, unsigned int shift)
+{
+	uint64_t begin = page << shift;
+	uint64_t end = (page + (WORD_BITS - 1)) << shift | ((1ull << shift) - 1);
 	uint64_t left = word;
 
+	if (begin >= view->iova && end <= view->last)
+		return 0;
 	for (; word; word &= word - 1) {
 		unsigned int bit = (unsigned int)__builtin_ctzll(word);
-		uint64_t iova = (page + bit) << shift;
-		uint64_t last = iova + ((1ull << shift) - 1);
 
-		show_span(view, iova, last);
-		if (iova >= view->iova && last <= view->last)
+		begin = (page + bit) << shift;
+		end = begin | ((1ull << shift) - 1);
+		if (begin >= view->iova && end <= view->last)
 			left &= ~(1ull << bit);
 	}
 	return left;
@@ -305,8 +325,10 @@ static void show_chunk(struct view *view, struct dirty_chunk *chunk, unsigned in
 	uint64_t left = 0;
 
 	for (uint64_t i = 0; i < CHUNK_WORDS; i++) {
-		chunk->bits[i] = show_word(view, chunk->bits[i],
-					   chunk->index * DIRTY_CHUNK_PAGES + i * WORD_BITS, shift);
+		uint64_t page = chunk->index * DIRTY_CHUNK_PAGES + i * WORD_BITS;
+
+		show_word(view, chunk->bits[i], page, shift);
+		chunk->bits[i] = keep(view, chunk->bits[i], page, shift);
 		left |= chunk->bits[i];
 	}
 	if (!left)

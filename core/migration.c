@@ -224,8 +224,8 @@ int migration_go(struct fp_device *dev, uint32_t state)
 {
 	int ret = 0;
 
-	/* Nobody goes to ERROR, nor leaves it but by a reset. */
-	if (state >= STATES || state == WIRE_MIG_ERROR || dev->migration.state == WIRE_MIG_ERROR)
+	/* Nobody goes to ERROR; and from there no step leads anywhere. */
+	if (state >= STATES || state == WIRE_MIG_ERROR)
 		return -EINVAL;
 	while (!ret && dev->migration.state != state) {
 		uint8_t next = first_step[dev->migration.state][state];

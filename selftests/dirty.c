@@ -27,8 +27,8 @@
 #define GUEST_BYTES (16 * MIB)
 
 /*
- * A device that says it has written to [address, address + length) when both are written to its
- * BAR0: testdev's stamps are of 16 bytes.
+ * A device that says it will write to [address, address + length) when both are written to its
+ * BAR0 at 0, and read there when they are written elsewhere: testdev's stamps are of 16 bytes.
  */
 struct writer {
 	uint64_t address;
@@ -41,7 +41,7 @@ static int writer_access(struct fp_device *dev, struct fp_access *access)
 
 	if (access->write && access->size == sizeof(writer)) {
 		memcpy(&writer, access->data, sizeof(writer));
-		fp_dma(dev, writer.address, writer.length, true);
+		fp_dma(dev, writer.address, writer.length, !access->offset);
 	}
 	return 0;
 }
@@ -224,12 +224,13 @@ TEST(the_first_and_the_last_byte_of_a_page_are_its_own)
 
 TEST(what_the_device_only_reads_or_cannot_write_stays_clean)
 {
-	struct peer *peer = open_mapped("testdev", 0);
+	struct writer reader = { .address = GUEST_AT, .length = GUEST_BYTES };
+	struct peer *peer = open_mapped("writer", PEER_OWN_CLASSES);
 
 	ASSERT_EQ(0, start(peer, PAGE));
-	peer_read(peer, FP_BAR2, TESTDEV_SCRATCH, 8);
-	stamp(peer, GUEST_AT + GUEST_BYTES - 8); /* leaves its window */
-	stamp(peer, 0x1000);
+	ASSERT_EQ(0, peer_write_from(peer, FP_BAR0, 64, &reader, sizeof(reader)));
+	claim(peer, GUEST_AT + GUEST_BYTES - 8, 16); /* leaves its window */
+	claim(peer, 0x1000, 16);
 	EXPECT_TRUE(is_clean(peer));
 	EXPECT_TRUE(says(peer, 0, GUEST_AT, PAGE, 0, 0));
 	peer_stop(peer);
@@ -275,6 +276,66 @@ TEST(what_is_logged_at_one_page_size_is_reported_at_any_other)
 		ASSERT_EQ(0, stop(peer));
 	}
 	peer_stop(peer);
+}
+
+#define MODEL_BYTES 8192u
+
+/* What a report has to say, page by page; which logged pages are clean after it. */
+static void model_report(bool *pages, uint64_t page_size, const struct wire_dma_report *report,
+			 uint64_t *bitmap)
+{
+	for (uint64_t at = report->iova; at < report->iova + report->length; at++)
+		if (pages[at / page_size]) {
+			uint64_t bit = (at - report->iova) / report->page_size;
+
+			bitmap[bit / 64] |= 1ull << bit % 64;
+		}
+	for (uint64_t page = 0; page < MODEL_BYTES / page_size; page++)
+		if (page * page_size >= report->iova &&
+		    (page + 1) * page_size <= report->iova + report->length)
+			pages[page] = false;
+}
+
+/* One report of random size and place, of the log and of the model; whether they agree. */
+static bool agree(struct dirty *log, bool *pages, uint64_t page_size, unsigned int *seed)
+{
+	uint64_t size = 1ull << rand_r(seed) % 13, nr = MODEL_BYTES / size;
+	uint64_t first = (uint64_t)rand_r(seed) % nr;
+	struct wire_dma_report report = {
+		.iova = first * size,
+		.length = (1 + (uint64_t)rand_r(seed) % (nr - first)) * size,
+		.page_size = size,
+	};
+	uint64_t told[MODEL_BYTES / 64] = { 0 }, right[MODEL_BYTES / 64] = { 0 };
+
+	dirty_report(log, &report, told);
+	model_report(pages, page_size, &report, right);
+	return !memcmp(told, right, sizeof(told));
+}
+
+TEST(reports_say_what_a_simple_model_says)
+{
+	unsigned int seed = 1;
+
+	for (unsigned int round = 0; round < 300; round++) {
+		struct wire_dma_logging start_log = { .page_size = 1ull << round % 13 };
+		bool pages[MODEL_BYTES] = { false };
+		struct dirty log = { 0 };
+		const char *field;
+
+		ASSERT_EQ(0, dirty_start(&log, &start_log, NULL, 0, &field));
+		for (unsigned int i = 0; i < 30; i++) {
+			uint64_t iova = (uint64_t)rand_r(&seed) % MODEL_BYTES;
+			uint64_t len = (uint64_t)rand_r(&seed) % 300;
+
+			len = len < MODEL_BYTES - iova ? len : MODEL_BYTES - iova;
+			dirty_mark(&log, iova, len);
+			for (uint64_t at = iova; at < iova + len; at++)
+				pages[at / start_log.page_size] = true;
+			ASSERT_TRUE(i % 3 || agree(&log, pages, start_log.page_size, &seed));
+		}
+		dirty_stop(&log);
+	}
 }
 
 /* Else the other half's write would be forgotten. */
@@ -353,25 +414,62 @@ TEST(the_last_page_of_all_addresses_is_logged)
 	peer_stop(peer);
 }
 
+static bool is_sanitized(void)
+{
+	const char *san = getenv("SAN");
+
+	return san && *san;
+}
+
+#define FULL (DIRTY_MAX_CHUNKS * (uint64_t)DIRTY_CHUNK_PAGES)
+
+/* It logs [GUEST_AT, GUEST_AT + FULL] and a page more, at a byte a page, and has written to FULL. */
+static struct peer *open_full(void)
+{
+	struct wire_dma_range range = { GUEST_AT, FULL + PAGE };
+	struct peer *peer = peer_open("writer", PEER_OWN_CLASSES);
+
+	if (map(peer, GUEST_AT, 2 * FULL) || start_ranges(peer, 1, &range, 1))
+		abort();
+	claim(peer, GUEST_AT, FULL);
+	return peer;
+}
+
+TEST(a_log_that_is_almost_full_still_tells_where)
+{
+	struct peer *peer = open_full();
+
+	EXPECT_TRUE(says(peer, GUEST_AT, 2 * FULL, PAGE, 0, FULL / PAGE));
+	EXPECT_TRUE(says(peer, GUEST_AT, 2 * FULL, PAGE, 0, 0));
+	peer_stop(peer);
+}
+
+TEST(what_has_been_reported_makes_room_in_the_log)
+{
+	struct peer *peer = open_full();
+
+	ASSERT_EQ(0, stop(peer));
+	ASSERT_EQ(0, start(peer, 1));
+	claim(peer, GUEST_AT, FULL);
+	EXPECT_TRUE(says(peer, GUEST_AT, FULL, PAGE, 0, FULL / PAGE));
+	claim(peer, GUEST_AT + FULL, FULL);
+	EXPECT_TRUE(says(peer, GUEST_AT, 2 * FULL, PAGE, FULL / PAGE, FULL / PAGE));
+	peer_stop(peer);
+}
+
 /* A log that can't remember where says so by saying everywhere. */
 TEST(a_log_that_is_full_reports_all_as_dirty_until_it_is_stopped)
 {
-	static const struct wire_dma_range ranges[] = { { GUEST_AT, 512 * MIB + PAGE } };
-	struct peer *peer = peer_open("writer", PEER_OWN_CLASSES);
+	struct peer *peer = open_full();
 
-	ASSERT_EQ(0, map(peer, GUEST_AT, 1024 * MIB));
-	ASSERT_EQ(0, start_ranges(peer, 1, ranges, 1));
-	claim(peer, GUEST_AT, DIRTY_MAX_CHUNKS * (uint64_t)DIRTY_CHUNK_PAGES);
-	EXPECT_TRUE(says(peer, GUEST_AT, PAGE, PAGE, 0, 1));
-	EXPECT_TRUE(says(peer, GUEST_AT, PAGE, PAGE, 0, 0));
-	claim(peer, GUEST_AT, DIRTY_MAX_CHUNKS * (uint64_t)DIRTY_CHUNK_PAGES + 1);
+	claim(peer, GUEST_AT, FULL + 1);
 	for (unsigned int i = 0; i < 2; i++)
-		EXPECT_TRUE(says(peer, GUEST_AT, 1024 * MIB, PAGE, 0, 512 * MIB / PAGE + 1));
+		EXPECT_TRUE(says(peer, GUEST_AT, 2 * FULL, PAGE, 0, FULL / PAGE + 1));
 	EXPECT_EQ(1, peer_log_count(peer, "all is reported as dirty"));
 	ASSERT_EQ(0, stop(peer));
 	ASSERT_EQ(0, start(peer, PAGE));
-	EXPECT_TRUE(says(peer, GUEST_AT, 1024 * MIB, PAGE, 0, 0));
-	if (!getenv("SAN") || !*getenv("SAN")) /* which keeps what was freed */
+	EXPECT_TRUE(says(peer, GUEST_AT, 2 * FULL, PAGE, 0, 0));
+	if (!is_sanitized()) /* which keeps what was freed */
 		EXPECT_LT(peer_resident(peer), 96 * MIB);
 	peer_stop(peer);
 }
@@ -492,6 +590,29 @@ TEST(fewer_ranges_than_their_number_are_refused)
 	peer_stop(peer);
 }
 
+/* The next message's header looks like a good range here. */
+TEST(a_range_is_not_taken_from_behind_the_message)
+{
+	struct {
+		struct wire_device_feature head;
+		struct wire_dma_logging logging;
+	} body = {
+		{ sizeof(body), WIRE_FEATURE_SET | WIRE_FEATURE_DMA_LOGGING_START },
+		{ .page_size = 1, .num_ranges = 1 },
+	};
+	struct peer *peer = peer_open("testdev", 0);
+	uint8_t messages[128];
+	size_t len = peer_message(messages, 1, WIRE_DEVICE_FEATURE, &body, sizeof(body));
+	struct wire_header *next = (void *)(messages + len);
+
+	len += peer_message_read(next, 2, FP_BAR2, 0, 4);
+	next->error_no = 1; /* of no meaning in a command */
+	peer_send(peer, messages, len, NULL, 0);
+	EXPECT_EQ(EINVAL, peer_answer(peer, 1, WIRE_DEVICE_FEATURE));
+	EXPECT_EQ(0, peer_answer(peer, 2, WIRE_REGION_READ));
+	peer_stop(peer);
+}
+
 /* ---- reporting ---- */
 
 TEST(a_report_of_memory_that_is_none_is_refused)
@@ -508,9 +629,21 @@ TEST(a_report_of_memory_that_is_none_is_refused)
 	ASSERT_EQ(0, start(peer, PAGE));
 	for (size_t i = 0; i < COUNT(bad); i++)
 		EXPECT_EQ(EINVAL, report(peer, bad[i].iova, bad[i].length, bad[i].page_size));
-	for (size_t len = 0; len < sizeof(struct wire_dma_report); len++)
+	EXPECT_TRUE(is_clean(peer));
+	peer_stop(peer);
+}
+
+TEST(a_report_without_all_of_its_question_is_refused)
+{
+	static const struct wire_dma_report good = { 0, 64, 1 };
+	struct peer *peer = open_mapped("testdev", 0);
+
+	ASSERT_EQ(0, start(peer, PAGE));
+	/* What would be read in its place, the end of this, must not make up for it. */
+	ASSERT_EQ(0, peer_feature_get(peer, WIRE_FEATURE_DMA_LOGGING_REPORT, &good, sizeof(good)));
+	for (size_t len = 0; len < sizeof(good); len++)
 		EXPECT_EQ(EINVAL,
-			  peer_feature_get(peer, WIRE_FEATURE_DMA_LOGGING_REPORT, &bad[0], len));
+			  peer_feature_get(peer, WIRE_FEATURE_DMA_LOGGING_REPORT, &good, len));
 	EXPECT_TRUE(is_clean(peer));
 	peer_stop(peer);
 }

@@ -4,6 +4,7 @@
  *
  * GPL-2.0-only, because it includes the kernel's kselftest harness.
  */
+#include <fcntl.h>
 #include <linux/pci_regs.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -216,10 +217,9 @@ TEST(a_reset_forgets_the_rings_that_were_kept)
 	peer_stop(peer);
 }
 
-TEST(rings_before_a_stop_are_heard_before_it)
+/* Rings once and stops the device, so that both are there when the server looks. */
+static int ring_and_stop(struct peer *peer, int fd)
 {
-	struct peer *peer = peer_open("testdev", 0);
-	int fd = doorbell_fd(peer, TESTDEV_FIXED_1);
 	struct {
 		struct wire_device_feature head;
 		struct wire_mig_device_state state;
@@ -227,16 +227,38 @@ TEST(rings_before_a_stop_are_heard_before_it)
 		{ sizeof(body), WIRE_FEATURE_SET | WIRE_FEATURE_MIG_DEVICE_STATE },
 		{ STOP, 0 },
 	};
+	uint16_t id;
+
+	peer_freeze(peer);
+	id = peer_command(peer, WIRE_DEVICE_FEATURE, &body, sizeof(body), NULL, 0);
+	ring(fd, 1);
+	peer_thaw(peer);
+	return peer_answer(peer, id, WIRE_DEVICE_FEATURE);
+}
+
+TEST(rings_before_a_stop_are_heard_before_it)
+{
+	struct peer *peer = peer_open("testdev", 0);
+	int fd = doorbell_fd(peer, TESTDEV_FIXED_1);
 
 	for (uint64_t i = 1; i <= 50; i++) {
-		uint16_t id;
+		ASSERT_EQ(0, ring_and_stop(peer, fd));
+		ASSERT_EQ(i, rung(peer, TESTDEV_FIXED_1));
+		ASSERT_EQ(0, peer_mig_go(peer, RUNNING));
+	}
+	close(fd);
+	peer_stop(peer);
+}
 
-		/* Both are there when the server looks. */
-		peer_freeze(peer);
-		id = peer_command(peer, WIRE_DEVICE_FEATURE, &body, sizeof(body), NULL, 0);
-		ring(fd, 1);
-		peer_thaw(peer);
-		ASSERT_EQ(0, peer_answer(peer, id, WIRE_DEVICE_FEATURE));
+/* With some kernels the server polls such an fd before it reads it: the ring is still in there. */
+TEST(rings_of_an_eventfd_in_non_blocking_mode_are_heard_before_a_stop)
+{
+	struct peer *peer = peer_open("testdev", 0);
+	int fd = doorbell_fd(peer, TESTDEV_FIXED_1);
+
+	ASSERT_EQ(0, fcntl(fd, F_SETFL, O_NONBLOCK));
+	for (uint64_t i = 1; i <= 50; i++) {
+		ASSERT_EQ(0, ring_and_stop(peer, fd));
 		ASSERT_EQ(i, rung(peer, TESTDEV_FIXED_1));
 		ASSERT_EQ(0, peer_mig_go(peer, RUNNING));
 	}
@@ -310,53 +332,77 @@ static void post_next(struct peer *peer, uint64_t *n)
 	peer_post(peer, WIRE_REGION_WRITE, body, sizeof(body));
 }
 
+/* What a client did to a device, wherever that was. */
+struct busy {
+	uint64_t rung;
+	uint64_t written;
+};
+
 /*
- * As a VMM does it: the guest goes on while the device is in PRE_COPY, and stands before its state
- * is taken. Posted writes go to scratch, one place after the other; a vCPU rings all the time.
+ * Rings and writes at the source as a VMM lets its guest do it, in PRE_COPY and, with `in_stop`,
+ * while the device stands, too; but not while its state is taken. That is the caller's.
  */
+static uint8_t *take_while_busy(struct peer *from, struct busy *busy, bool in_stop, size_t *len)
+{
+	int fd = doorbell_fd(from, TESTDEV_ANY);
+	struct ringer ringer;
+	uint8_t *early, *rest, *stream;
+	size_t more;
+
+	ringer_start(&ringer, fd);
+	for (unsigned int i = 0; i < 10; i++)
+		post_next(from, &busy->written);
+	if (peer_mig_go(from, PRE_COPY))
+		abort();
+	for (unsigned int i = 0; i < 10; i++)
+		post_next(from, &busy->written);
+	early = peer_mig_read_all(from, 10, len);
+	if (in_stop) { /* which drops what was read */
+		*len = 0;
+		if (peer_mig_go(from, STOP))
+			abort();
+	}
+	busy->rung += ringer_stop(&ringer);
+	rest = take(from, &more);
+	close(fd);
+	stream = malloc(*len + more);
+	memcpy(stream, early, *len);
+	memcpy(stream + *len, rest, more);
+	*len += more;
+	free(early);
+	free(rest);
+	return stream;
+}
+
+static bool has_all(struct peer *peer, const struct busy *busy)
+{
+	uint64_t from = busy->written < 64 ? 0 : busy->written - 64;
+	bool good = rung(peer, TESTDEV_ANY) == busy->rung;
+
+	for (uint64_t i = from; i < busy->written; i++)
+		good = good && peer_read(peer, FP_BAR2, TESTDEV_SCRATCH + 8 * (i % 64), 8) == i + 1;
+	return good &&
+	       busy->rung + busy->written ==
+		       peer_read(peer, FP_BAR2, offsetof(struct testdev_counters, writes), 8);
+}
+
 TEST(a_device_that_is_migrated_while_a_client_keeps_it_busy_loses_nothing)
 {
 	struct peer *peers[2] = { peer_open("testdev", 0), peer_open("testdev", 0) };
-	uint64_t total = 0, written = 0;
+	struct busy busy = { 0 };
 
 	for (unsigned int round = 0; round < 20; round++) {
 		struct peer *from = peers[round % 2], *to = peers[(round + 1) % 2];
-		size_t len = 0, got;
-		struct ringer ringer;
-		static uint8_t stream[1 << 20];
-		uint8_t *rest;
-		int fd = doorbell_fd(from, TESTDEV_ANY);
+		size_t len;
+		uint8_t *stream = take_while_busy(from, &busy, round % 3 == 1, &len);
 
-		ringer_start(&ringer, fd);
-		for (unsigned int i = 0; i < 10; i++)
-			post_next(from, &written);
-		ASSERT_EQ(0, peer_mig_go(from, PRE_COPY));
-		for (unsigned int i = 0; i < 10; i++) {
-			post_next(from, &written);
-			len += peer_mig_read(from, stream + len, 100);
-		}
-		if (round % 3 == 1) /* it may also go on while the device stands */
-			ASSERT_EQ(0, peer_mig_go(from, STOP));
-		total += ringer_stop(&ringer);
-		if (round % 3 == 1)
-			len = 0;
-		ASSERT_EQ(0, peer_mig_go(from, STOP_COPY));
-		rest = peer_mig_read_all(from, 1000, &got);
-		memcpy(stream + len, rest, got);
-		free(rest);
-		close(fd);
 		ASSERT_EQ(0, peer_mig_put_into(to, STOP));
-		ASSERT_EQ(0, peer_mig_load(to, stream, len + got, 1000));
+		ASSERT_EQ(0, peer_mig_load(to, stream, len, 1000));
 		ASSERT_EQ(0, peer_mig_go(to, RUNNING));
-		ASSERT_EQ(total, rung(to, TESTDEV_ANY))
-		{
-			TH_LOG("in round %u", round);
-		}
-		for (uint64_t i = written < 64 ? 0 : written - 64; i < written; i++)
-			ASSERT_EQ(i + 1, peer_read(to, FP_BAR2, TESTDEV_SCRATCH + 8 * (i % 64), 8));
-		ASSERT_EQ(total + written,
-			  peer_read(to, FP_BAR2, offsetof(struct testdev_counters, writes), 8));
+		ASSERT_TRUE(has_all(to, &busy));
+		free(stream);
 	}
+	EXPECT_NE(0, busy.rung);
 	peer_stop(peers[1]);
 	peer_stop(peers[0]);
 }
@@ -374,24 +420,29 @@ static int set_irq(struct peer *peer, uint32_t flags, uint32_t start, const int 
 	return peer_call_fds(peer, WIRE_DEVICE_SET_IRQS, &set, sizeof(set), fd, fd != NULL);
 }
 
-TEST(an_interrupt_that_waits_behind_a_mask_fires_at_the_destination)
+/* An eventfd for vector 2 of the device. */
+static int irq_fd(struct peer *peer)
+{
+	int fd = eventfd(0, EFD_CLOEXEC);
+
+	if (set_irq(peer, WIRE_IRQ_DATA_EVENTFD | WIRE_IRQ_ACTION_TRIGGER, 2, &fd))
+		abort();
+	return fd;
+}
+
+TEST(an_interrupt_that_waits_behind_a_mask_fires_once_at_the_destination)
 {
 	struct peer *from = peer_open("testdev", 0);
 	struct peer *to = peer_open("testdev", 0);
-	uint32_t by_fd = WIRE_IRQ_DATA_EVENTFD | WIRE_IRQ_ACTION_TRIGGER;
-	int fds[2] = { eventfd(0, EFD_CLOEXEC), eventfd(0, EFD_CLOEXEC) };
+	int fds[2] = { irq_fd(from), irq_fd(to) };
 
-	ASSERT_EQ(0, set_irq(from, by_fd, 2, &fds[0]));
 	ASSERT_EQ(0, set_irq(from, WIRE_IRQ_DATA_NONE | WIRE_IRQ_ACTION_MASK, 2, NULL));
 	peer_write(from, FP_BAR2, offsetof(struct testdev_counters, trigger), 2, 4);
-	ASSERT_EQ(0, set_irq(to, by_fd, 2, &fds[1]));
 	migrate(from, to);
 	EXPECT_EQ(1, peer_eventfd_wait(fds[1]));
 	EXPECT_EQ(0, peer_eventfd_take(fds[0]));
-	/* Once. */
 	ASSERT_EQ(0, peer_mig_go(to, STOP));
 	ASSERT_EQ(0, peer_mig_go(to, RUNNING));
-	ASSERT_EQ(RUNNING, peer_mig_state(to));
 	EXPECT_EQ(0, peer_eventfd_take(fds[1]));
 	close(fds[0]);
 	close(fds[1]);
