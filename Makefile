@@ -260,9 +260,9 @@ $B/fastpathd.json: $B/.places
 TESTS ?= $(basename $(notdir $(TEST_MAINS) $(wildcard selftests/*.sh)))
 test_path = $(if $(wildcard selftests/$1.sh),selftests/$1.sh,$B/selftests/$1)
 TEST_PATHS := $(foreach test,$(TESTS),$(call test_path,$(test)))
+QEMU_PARTS := $(if $(filter qemu,$(TESTS)),$B/qemu-guest build/qemu/made-by)
 
-check: all $(filter $B/%,$(TEST_PATHS)) $(if $(filter qemu,$(TESTS)),$B/qemu-guest build/qemu/made-by) \
-		| build/.deps-check ## all selftests, or TESTS="NAME...", by prove
+check: all $(filter $B/%,$(TEST_PATHS)) $(QEMU_PARTS) | build/.deps-check ## all selftests, or TESTS="NAME...", by prove
 	$(Q)FASTPATH_BUILD=$(abspath $B) SAN=$(SAN) \
 		prove $(if $V,-v) -j$(JOBS) -e .ci/tap $(TEST_PATHS)
 
