@@ -262,7 +262,7 @@ TEST_F(client_library, a_submitted_call_without_an_answer_times_out)
 	struct pollfd ready;
 	uint32_t value;
 
-	ASSERT_EQ(0, connect_flags(&self->script, answer_second, 50, 0, &self->client));
+	ASSERT_EQ(0, connect_flags(&self->script, answer_second, 1000, 0, &self->client));
 	ready = (struct pollfd){ .fd = fpc_fd(self->client), .events = POLLIN };
 	ASSERT_EQ(0, fpc_submit_read(self->client, 0, 0, &value, 4, hear, &heard));
 	ASSERT_EQ(0, fpc_submit_read(self->client, 0, 0, &value, 4, hear, &heard));
