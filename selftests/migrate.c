@@ -281,15 +281,15 @@ TEST(a_reset_forgets_the_rings_that_were_kept)
 	peer_stop(peer);
 }
 
-/* Rings once and stops the device, so that both are there when the server looks. */
-static int ring_and_stop(struct peer *peer, int fd)
+/* Rings once and asks for a state, so that both are there when the server looks. */
+static int ring_and_go(struct peer *peer, int fd, uint32_t state)
 {
 	struct {
 		struct wire_device_feature head;
 		struct wire_mig_device_state state;
 	} body = {
 		{ sizeof(body), WIRE_FEATURE_SET | WIRE_FEATURE_MIG_DEVICE_STATE },
-		{ STOP, 0 },
+		{ state, 0 },
 	};
 	uint16_t id;
 
@@ -306,7 +306,7 @@ TEST(rings_before_a_stop_are_heard_before_it)
 	int fd = doorbell_fd(peer, TESTDEV_FIXED_1);
 
 	for (uint64_t i = 1; i <= 50; i++) {
-		ASSERT_EQ(0, ring_and_stop(peer, fd));
+		ASSERT_EQ(0, ring_and_go(peer, fd, STOP));
 		ASSERT_EQ(i, rung(peer, TESTDEV_FIXED_1));
 		ASSERT_EQ(0, peer_mig_go(peer, RUNNING));
 	}
@@ -322,7 +322,7 @@ TEST(rings_of_an_eventfd_in_non_blocking_mode_are_heard_before_a_stop)
 
 	ASSERT_EQ(0, fcntl(fd, F_SETFL, O_NONBLOCK));
 	for (uint64_t i = 1; i <= 50; i++) {
-		ASSERT_EQ(0, ring_and_stop(peer, fd));
+		ASSERT_EQ(0, ring_and_go(peer, fd, STOP));
 		ASSERT_EQ(i, rung(peer, TESTDEV_FIXED_1));
 		ASSERT_EQ(0, peer_mig_go(peer, RUNNING));
 	}
@@ -336,7 +336,7 @@ TEST(what_a_ring_before_a_stop_began_is_done_before_it)
 	int fd = doorbell_fd(peer, 0);
 
 	for (uint64_t i = 1; i <= 5; i++) {
-		ASSERT_EQ(0, ring_and_stop(peer, fd));
+		ASSERT_EQ(0, ring_and_go(peer, fd, STOP));
 		ASSERT_EQ(i, peer_read(peer, FP_BAR2, 0, 8));
 		ASSERT_EQ(0, peer_mig_go(peer, RUNNING));
 	}
@@ -357,6 +357,25 @@ TEST(rings_that_were_kept_travel_with_the_state)
 	migrate(from, to);
 	EXPECT_EQ(7, rung(to, TESTDEV_FIXED_8));
 	EXPECT_EQ(5, rung(from, TESTDEV_FIXED_8));
+	close(fd);
+	peer_stop(to);
+	peer_stop(from);
+}
+
+TEST(a_ring_at_the_last_moment_travels_too)
+{
+	struct peer *from = peer_open("testdev", 0);
+	struct peer *to = peer_open("testdev", 0);
+	int fd = doorbell_fd(from, TESTDEV_FIXED_8);
+
+	for (uint64_t i = 1; i <= 20; i++) {
+		ASSERT_EQ(0, peer_mig_go(from, STOP));
+		ASSERT_EQ(0, ring_and_go(from, fd, STOP_COPY));
+		migrate(from, to);
+		ASSERT_EQ(i, rung(to, TESTDEV_FIXED_8));
+		ASSERT_EQ(0, peer_mig_go(to, STOP));
+		ASSERT_EQ(0, peer_mig_go(from, RUNNING));
+	}
 	close(fd);
 	peer_stop(to);
 	peer_stop(from);
