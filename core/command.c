@@ -397,6 +397,15 @@ static bool for_all(const struct fp_device *dev, const struct channel_msg *msg)
 	return dev->deferred || dev->transfers;
 }
 
+/* What rings in time is heard before a device stops, and what a handler begins then is awaited. */
+static void before_feature(struct fp_device *dev, const struct channel_msg *msg)
+{
+	struct feature_call call = { .dev = dev, .body = msg->body, .len = msg->body_len };
+
+	if (msg->body_len >= sizeof(struct wire_device_feature))
+		feature_prepare(&call);
+}
+
 /*
  * Most bodies may be longer than their fixed part: a newer peer's structure may have grown, and
  * some send more than they need to.
@@ -474,6 +483,7 @@ static const struct command commands[WIRE_CMD_END] = {
 		.max = ANY,
 		.more = device_feature_room,
 		.waits = for_all,
+		.prepare = before_feature,
 	},
 	[WIRE_MIG_DATA_READ] = {
 		.run = mig_data_read,

@@ -63,6 +63,8 @@ struct command {
 	size_t (*more)(const struct request *request); /* and these, when it varies */
 	/* Whether it has to wait for what is in flight; NULL: for deferred accesses. */
 	bool (*waits)(const struct fp_device *dev, const struct channel_msg *msg);
+	/* What has to be done before that is asked; may be NULL. */
+	void (*prepare)(struct fp_device *dev, const struct channel_msg *msg);
 };
 
 /* The row of command number `cmd`; one without run() for what is not served. */

@@ -24,6 +24,9 @@ struct feature_call {
 size_t feature_room(struct feature_call *call);
 size_t feature_mig_read_room(struct feature_call *call);
 
+/* To be called before it is looked whether something is in flight, for which commands wait. */
+void feature_prepare(struct feature_call *call);
+
 /*
  * Answers the command: the length of the reply, which is zeroed, bytes. A reply that would be
  * longer than argsz is 8 bytes, its argsz says what is needed, and nothing has been taken.

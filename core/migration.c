@@ -87,10 +87,10 @@ static void deliver_irqs(struct fp_device *dev)
 
 /* ---- the arcs ---- */
 
-/* What rang before the client asked is part of what the device did while it ran. */
+/* What rings from now on is kept. */
 static int stop(struct fp_device *dev)
 {
-	iofd_drain(dev);
+	(void)dev;
 	return 0;
 }
 
@@ -117,15 +117,24 @@ static int begin(struct fp_device *dev)
 	return ret;
 }
 
-/* Also what rings now travels: to the handler while the device runs, as a kept ring if it stands. */
+/*
+ * The device stands from here on: what has rung by now travels as a kept ring, as a handler might
+ * begin something that does not.
+ */
 static int save(struct fp_device *dev)
 {
+	enum wire_mig_state before = dev->migration.state;
 	int ret;
 
+	dev->migration.state = WIRE_MIG_STOP_COPY;
 	iofd_drain(dev);
 	ret = state_save(dev, &dev->migration.stream);
-	if (ret)
-		log_warn("%s: its state can't be saved: %s", dev->name, strerror(-ret));
+	if (!ret)
+		return 0;
+	log_warn("%s: its state can't be saved: %s", dev->name, strerror(-ret));
+	dev->migration.state = before;
+	if (runs(dev))
+		deliver_rings(dev);
 	return ret;
 }
 
@@ -218,6 +227,12 @@ static int step(struct fp_device *dev, enum wire_mig_state next)
 	if (!ret)
 		dev->migration.state = next;
 	return ret;
+}
+
+void migration_prepare(struct fp_device *dev)
+{
+	if (runs(dev))
+		iofd_drain(dev);
 }
 
 int migration_go(struct fp_device *dev, uint32_t state)

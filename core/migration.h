@@ -31,6 +31,12 @@ void migration_close(struct fp_device *dev);
 bool migration_is_offered(const struct fp_device *dev);
 
 /*
+ * MIG_DEVICE_STATE is to be set, once nothing is in flight: hands what rang until now to the
+ * handlers of a device that runs, which may begin something.
+ */
+void migration_prepare(struct fp_device *dev);
+
+/*
  * MIG_DEVICE_STATE: goes to `state`, by the shortest path that is allowed.
  *   -EINVAL  no such state, or no path to it; a migrated state that is not one of this device
  *   another -errno of the class's save() or load()

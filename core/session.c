@@ -238,6 +238,8 @@ static bool has_to_wait(const struct session *session, const struct channel_msg 
 
 	if (session->dev->is_resetting || !may_overtake(session, msg, until))
 		return true;
+	if (command->prepare)
+		command->prepare(session->dev, msg);
 	if (!session->dev->deferred && !session->dev->transfers)
 		return false;
 	return command->waits ? command->waits(session->dev, msg) : session->dev->deferred != NULL;
