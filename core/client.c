@@ -59,6 +59,14 @@ static void unlink_at(struct fpc *client, struct call **at)
 	client->in_flight--;
 }
 
+static void forget(struct fpc *client, const struct call *call)
+{
+	struct call **at = find(client, call->id);
+
+	if (*at)
+		unlink_at(client, at);
+}
+
 /* ---- what comes in ---- */
 
 void fpc_complain(struct fpc *client, const char *what, const struct wire_header *hdr)
@@ -215,7 +223,7 @@ ssize_t fpc_run(struct fpc *client, struct call *call)
 		return ret;
 	ret = turn_until(client, &call->answered);
 	if (!call->answered)
-		unlink_at(client, find(client, call->id));
+		forget(client, call);
 	fpc_settle(client);
 	return ret ? ret : call->result;
 }
@@ -254,10 +262,11 @@ ssize_t fpc_call(struct fpc *client, unsigned int cmd, const void *body, size_t 
 
 void fpc_settle(struct fpc *client)
 {
-	int64_t now = fpc_now_ns();
+	int64_t now;
 
 	if (!client->gone || client->in_callback)
 		return;
+	now = fpc_now_ns();
 	for (unsigned int i = 0; i < CALL_BUCKETS; i++)
 		while (client->calls[i]) {
 			struct call *call = client->calls[i];

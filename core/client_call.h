@@ -15,23 +15,23 @@ struct part {
 
 /* A command and what came back. */
 struct call {
-	enum wire_cmd cmd;
 	struct part out[2];
+	struct part in[2];
 	const int *fds;
 	unsigned int nr_fds;
-	struct part in[2];
+	enum wire_cmd cmd;
 
-	uint16_t id;
 	struct call *next; /* that waits too, in the same bucket */
-	bool answered;
-	ssize_t result; /* length of the reply's body, or -errno */
+	ssize_t result;	   /* length of the reply's body, or -errno */
 	int reply_fds[RING_MAX_FDS];
 	unsigned int nr_reply_fds;
+	uint16_t id;
+	bool answered;
 
 	/* When nobody waits for it: it is told to `done`, and freed. */
+	bool plain; /* the result is 0, and not the length */
 	fpc_done_fn *done;
 	void *opaque;
-	bool plain; /* the result is 0, and not the length */
 	size_t min; /* length of the reply's body, at least */
 	int64_t deadline_ns;
 };

@@ -156,20 +156,9 @@ int fpc_region_post(struct fpc *client, uint32_t region, uint64_t offset, const 
 /* More at a time make no difference any more. */
 #define MAX_WRITES 1024u
 
-static int write_some(struct fpc *client, const struct fpc_write *writes, size_t nr, size_t *done)
+/* As they travel; -EINVAL when one is too wide. */
+static int lay_out(struct wire_region_write_multi *out, const struct fpc_write *writes, size_t nr)
 {
-	size_t len = nr * sizeof(struct wire_region_write_multi);
-	CLEANUP_FREE struct wire_region_write_multi *out = calloc(1, len);
-	uint64_t cnt = nr;
-	struct call call = {
-		.cmd = WIRE_REGION_WRITE_MULTI,
-		.out = { { &cnt, sizeof(cnt) }, { out, len } },
-		.in = { { &cnt, sizeof(cnt) } },
-	};
-	int ret;
-
-	if (!out)
-		return -ENOMEM;
 	for (size_t i = 0; i < nr; i++) {
 		if (writes[i].count > sizeof(writes[i].data))
 			return -EINVAL;
@@ -180,12 +169,30 @@ static int write_some(struct fpc *client, const struct fpc_write *writes, size_t
 			.data = writes[i].data,
 		};
 	}
-	ret = fpc_run_plain(client, &call, sizeof(cnt));
-	if (!ret && cnt > nr)
-		ret = -EPROTO;
+	return 0;
+}
+
+static int write_some(struct fpc *client, const struct fpc_write *writes, size_t nr, size_t *done)
+{
+	size_t len = nr * sizeof(struct wire_region_write_multi);
+	struct wire_region_write_multi *out = calloc(1, len);
+	uint64_t cnt = nr;
+	struct call call = {
+		.cmd = WIRE_REGION_WRITE_MULTI,
+		.out = { { &cnt, sizeof(cnt) }, { out, len } },
+		.in = { { &cnt, sizeof(cnt) } },
+	};
+	int ret = out ? lay_out(out, writes, nr) : -ENOMEM;
+
 	if (!ret)
-		*done += cnt;
-	return !ret && cnt < nr ? -EIO : ret;
+		ret = fpc_run_plain(client, &call, sizeof(cnt));
+	free(out);
+	if (ret)
+		return ret;
+	if (cnt > nr)
+		return -EPROTO;
+	*done += cnt;
+	return cnt < nr ? -EIO : 0;
 }
 
 int fpc_region_write_multi(struct fpc *client, const struct fpc_write *writes, size_t nr,

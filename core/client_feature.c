@@ -6,8 +6,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cleanup.h"
-
 /* One DEVICE_FEATURE; the reply has to hold what is asked for in in[1]. */
 static int feature(struct fpc *client, uint32_t flags, struct part out, struct part in)
 {
@@ -146,9 +144,10 @@ int fpc_migration_write(struct fpc *client, const void *data, size_t size)
 int fpc_dma_log_start(struct fpc *client, uint64_t page_size, const struct fpc_dma_range *ranges,
 		      uint32_t nr)
 {
-	size_t len = sizeof(struct wire_dma_logging) + nr * sizeof(struct wire_dma_range);
-	CLEANUP_FREE uint8_t *body = calloc(1, len);
 	const struct wire_dma_logging head = { .page_size = page_size, .num_ranges = nr };
+	size_t len = sizeof(head) + nr * sizeof(struct wire_dma_range);
+	uint8_t *body = calloc(1, len);
+	int ret;
 
 	if (!body)
 		return -ENOMEM;
@@ -158,7 +157,9 @@ int fpc_dma_log_start(struct fpc *client, uint64_t page_size, const struct fpc_d
 
 		memcpy(body + sizeof(head) + i * sizeof(range), &range, sizeof(range));
 	}
-	return fpc_feature_set(client, WIRE_FEATURE_DMA_LOGGING_START, body, len);
+	ret = fpc_feature_set(client, WIRE_FEATURE_DMA_LOGGING_START, body, len);
+	free(body);
+	return ret;
 }
 
 int fpc_dma_log_stop(struct fpc *client)
@@ -166,12 +167,22 @@ int fpc_dma_log_stop(struct fpc *client)
 	return fpc_feature_set(client, WIRE_FEATURE_DMA_LOGGING_STOP, NULL, 0);
 }
 
+/* The question is at the start of `body`, and the answer behind it when it is one to that. */
+static int get_report(struct fpc *client, const struct wire_dma_report *asked, uint8_t *body,
+		      size_t len)
+{
+	int ret;
+
+	memcpy(body, asked, sizeof(*asked));
+	ret = fpc_feature_get(client, WIRE_FEATURE_DMA_LOGGING_REPORT, body, sizeof(*asked), len);
+	return !ret && memcmp(body, asked, sizeof(*asked)) ? -EPROTO : ret;
+}
+
 int fpc_dma_log_report(struct fpc *client, uint64_t iova, uint64_t length, uint64_t page_size,
 		       uint64_t *bitmap)
 {
-	struct wire_dma_report asked = { iova, length, page_size };
-	struct wire_dma_report got;
-	CLEANUP_FREE uint8_t *body = NULL;
+	const struct wire_dma_report asked = { iova, length, page_size };
+	uint8_t *body;
 	size_t bytes;
 	int ret;
 
@@ -180,17 +191,12 @@ int fpc_dma_log_report(struct fpc *client, uint64_t iova, uint64_t length, uint6
 	if (length / page_size / 8 > fpc_max_data(client))
 		return -E2BIG;
 	bytes = fpc_dma_log_bytes(length, page_size);
-	body = calloc(1, sizeof(got) + bytes);
+	body = calloc(1, sizeof(asked) + bytes);
 	if (!body)
 		return -ENOMEM;
-	memcpy(body, &asked, sizeof(asked));
-	ret = fpc_feature_get(client, WIRE_FEATURE_DMA_LOGGING_REPORT, body, sizeof(asked),
-			      sizeof(got) + bytes);
-	if (ret)
-		return ret;
-	memcpy(&got, body, sizeof(got));
-	if (got.iova != iova || got.length != length || got.page_size != page_size)
-		return -EPROTO;
-	memcpy(bitmap, body + sizeof(got), bytes);
-	return 0;
+	ret = get_report(client, &asked, body, sizeof(asked) + bytes);
+	if (!ret)
+		memcpy(bitmap, body + sizeof(asked), bytes);
+	free(body);
+	return ret;
 }

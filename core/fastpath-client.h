@@ -35,7 +35,7 @@ extern "C" {
 
 /* ---- numbers of the protocol, as vfio-user 0.9.2 and VFIO have them ---- */
 
-#define FPC_MAJOR 0
+#define FPC_MAJOR 0u
 
 /* Commands. */
 enum {

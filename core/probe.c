@@ -37,6 +37,22 @@ static const char *problem_of(const struct fpc_io_fd *entry, uint64_t size)
 	return NULL;
 }
 
+static int take_io_fds(struct probe_region *region, const struct fpc_io_fds *set)
+{
+	region->io_fds = calloc(set->nr_entries + 1u, sizeof(*region->io_fds));
+	if (!region->io_fds)
+		return -ENOMEM;
+	region->nr_fds = set->nr_fds;
+	region->nr_io_fds = set->nr_entries;
+	region->entry_bytes = set->entry_bytes;
+	for (uint32_t i = 0; i < set->nr_entries; i++) {
+		region->io_fds[i].entry = set->entries[i];
+		region->io_fds[i].problem = problem_of(&set->entries[i], region->region.size);
+		region->io_fds[i].entry.fd = -1;
+	}
+	return 0;
+}
+
 static void ask_io_fds(struct fpc *client, struct probe_region *region)
 {
 	struct fpc_io_fds set;
@@ -44,19 +60,7 @@ static void ask_io_fds(struct fpc *client, struct probe_region *region)
 	region->io_error = fpc_region_io_fds(client, region->region.index, &set);
 	if (region->io_error)
 		return;
-	region->io_fds = calloc(set.nr_entries + 1u, sizeof(*region->io_fds));
-	if (region->io_fds) {
-		region->nr_fds = set.nr_fds;
-		region->nr_io_fds = set.nr_entries;
-		region->entry_bytes = set.entry_bytes;
-	} else {
-		region->io_error = -ENOMEM;
-	}
-	for (uint32_t i = 0; i < region->nr_io_fds; i++) {
-		region->io_fds[i].entry = set.entries[i];
-		region->io_fds[i].problem = problem_of(&set.entries[i], region->region.size);
-		region->io_fds[i].entry.fd = -1;
-	}
+	region->io_error = take_io_fds(region, &set);
 	fpc_io_fds_free(&set);
 }
 
@@ -191,12 +195,26 @@ static int parse(struct options *options, int argc, char **argv)
 	return 0;
 }
 
+static int print(const struct options *options, const struct probe *probe)
+{
+	int ret = 0;
+
+	if (options->json)
+		ret = probe_print_json(probe);
+	else
+		probe_print_text(probe);
+	if (probe->complete)
+		return ret;
+	log_error("%s: the server left before it had answered everything", options->socket);
+	return -ECONNRESET;
+}
+
 static int run(const struct options *options)
 {
+	static struct probe probe;
 	const struct fpc_options how = { .timeout_ms = options->timeout_ms };
-	CLEANUP_FREE struct probe *probe = calloc(1, sizeof(*probe));
 	struct fpc *client;
-	int ret = probe ? fpc_connect(options->socket, &how, &client) : -ENOMEM;
+	int ret = fpc_connect(options->socket, &how, &client);
 
 	if (ret) {
 		log_error("%s: no vfio-user server to talk to: %s", options->socket,
@@ -205,18 +223,11 @@ static int run(const struct options *options)
 	}
 	/* What is wrong is told with the item that it concerns. */
 	log_set_level(LOG_ERROR);
-	probe->socket = options->socket;
-	probe_collect(client, probe);
+	probe.socket = options->socket;
+	probe_collect(client, &probe);
 	fpc_close(client);
-	if (!options->json)
-		probe_print_text(probe);
-	else
-		ret = probe_print_json(probe);
-	if (!probe->complete) {
-		log_error("%s: the server left before it had answered everything", options->socket);
-		ret = -ECONNRESET;
-	}
-	probe_free(probe);
+	ret = print(options, &probe);
+	probe_free(&probe);
 	return ret;
 }
 
