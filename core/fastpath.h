@@ -26,7 +26,7 @@
  *		.name = "hello",
  *		.summary = "counts kicks",
  *		.state_bytes = sizeof(struct hello),
- *		.pci = { .vendor = 0x1b36, .device = 0x0005 },
+ *		.pci = { .vendor = 0x1b36, .device = 0x0005, .class_code = 0x00ff00 },
  *		.regions[FP_BAR0] = {
  *			.size = 4096,
  *			.access = hello_access,
