@@ -35,7 +35,12 @@ B := build$(if $(variant),/$(variant))
 obj = $(patsubst %,$B/obj/%.o,$(basename $1))
 
 MAINS := $(wildcard core/fastpathd.c core/fastpathctl.c kvmfd/fastpath-vmm.c)
-CORE := $(call obj,$(filter-out $(MAINS),$(wildcard core/*.c)))
+# Of the core, fastpathctl alone has what looks at servers, and the client is a library of its own.
+CTL := $(call obj,$(wildcard core/probe*.c))
+CORE := $(filter-out $(CTL),$(call obj,$(filter-out $(MAINS),$(wildcard core/*.c))))
+CLIENT := $(call obj,$(wildcard core/client*.c))
+CLIENT_LIB := $(CLIENT) $(call obj,$(wildcard core/ring*.c) \
+	$(addprefix core/,$(addsuffix .c,caps channel log socket wire)))
 KVMFD := $(call obj,$(filter-out $(MAINS),$(wildcard kvmfd/*.c)))
 DEVICES := $(call obj,$(wildcard devices/*.c))
 LOOP := $(patsubst %,$B/payload/loop.o,$(wildcard bench/guest/loop.[cS]))
@@ -47,11 +52,11 @@ TEST_PROGRAMS := $(TEST_MAINS:%.c=$B/%)
 
 PROGRAMS := $(addprefix $B/,$(basename $(notdir $(MAINS)))) \
 	$(if $(wildcard bench/*.c),$B/fastpath-bench)
-LIBRARIES := $(if $(CORE),$B/libfastpath.a $B/libfastpath.so)
-MEMBERS := $(CORE) $(KVMFD) $(DEVICES) $(BENCH) $(TEST_LIB)
+LIBRARIES := $(addprefix $B/,$(foreach lib,libfastpath libfastpath-client,$(lib).a $(lib).so))
+MEMBERS := $(CORE) $(CTL) $(KVMFD) $(DEVICES) $(BENCH) $(TEST_LIB)
 OBJECTS := $(sort $(MEMBERS) $(call obj,$(MAINS) $(TEST_MAINS)))
 
-all: $(LIBRARIES) $(PROGRAMS) $(PAYLOADS) $B/fastpath.pc $B/fastpathd.json
+all: $(LIBRARIES) $(PROGRAMS) $(PAYLOADS) $B/fastpath.pc $B/fastpath-client.pc $B/fastpathd.json
 
 # ---- flags; CFLAGS and LDFLAGS are the user's and come last --------------------------------------
 
@@ -190,15 +195,25 @@ $B/%.a: $B/.members
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $(filter %.o,$^)
 
+# One object, in which only what the header declares is left to be seen: a static library must not
+# clash with what its users call a ring or a channel.
+$B/fastpath-client.o: $(CLIENT_LIB) $B/.members
+	$(call say,LD,$@)
+	$(Q)ld -r -o $@ $(filter %.o,$^) && objcopy --localize-hidden $@
+
+$B/libfastpath-client.a: $B/fastpath-client.o
+
 # The sanitizers' runtime is in the program, so only a plain build can insist on having all symbols.
-$B/libfastpath.so: $(CORE) $B/.members
+$B/libfastpath.so: $(filter-out $(CLIENT),$(CORE)) $B/.members
+$B/libfastpath-client.so: $(CLIENT_LIB) $B/.members
+$B/%.so:
 	$(call say,LD,$@)
 	$(Q)$(LINKED) -shared -Wl,-soname,$(@F).$(SOVERSION) $(if $(SAN),,-Wl,-z,defs) -o $@ \
 		$(filter %.o,$^) $(PKG_LIBS)
 	$(Q)ln -sf $(@F) $@.$(SOVERSION)
 
 $B/fastpathd: $B/obj/core/fastpathd.o $(DEVICES) $B/libfastpath.a
-$B/fastpathctl: $B/obj/core/fastpathctl.o $B/libfastpath.a
+$B/fastpathctl: $B/obj/core/fastpathctl.o $(CTL) $B/libfastpath.a
 $B/fastpath-vmm: $B/obj/kvmfd/fastpath-vmm.o $B/libkvmfd.a $B/libfastpath.a
 $B/fastpath-bench: $(BENCH) $B/libkvmfd.a $B/libfastpath.a
 $(TEST_PROGRAMS): $B/%: $B/obj/%.o $(TEST_LIB) $(DEVICES) $B/libbench.a $B/libkvmfd.a $B/libfastpath.a
@@ -209,15 +224,16 @@ $(PROGRAMS) $(TEST_PROGRAMS): $B/.members
 	$(Q)mkdir -p $(@D)
 	$(Q)$(LINKED) -pie -o $@ $(filter %.o %.a,$^) $(PKG_LIBS)
 
+# $(call PC,LIBRARY,DESCRIPTION)
 define PC
 prefix=$(PREFIX)
 libdir=$(LIBDIR)
 includedir=$${prefix}/include
 
-Name: fastpath
-Description: vfio-user devices reached by file descriptor
+Name: $1
+Description: $2
 Version: $(VERSION)
-Libs: -L$${libdir} -lfastpath
+Libs: -L$${libdir} -l$1
 Libs.private: -luring -ljson-c -pthread
 Cflags: -I$${includedir}
 endef
@@ -233,7 +249,9 @@ define BACKEND
 endef
 
 $B/fastpath.pc: $B/.places
-	$(file >$@,$(PC))
+	$(file >$@,$(call PC,fastpath,vfio-user devices reached by file descriptor))
+$B/fastpath-client.pc: $B/.places
+	$(file >$@,$(call PC,fastpath-client,a vfio-user client))
 $B/fastpathd.json: $B/.places
 	$(file >$@,$(BACKEND))
 
@@ -242,9 +260,9 @@ $B/fastpathd.json: $B/.places
 TESTS ?= $(basename $(notdir $(TEST_MAINS) $(wildcard selftests/*.sh)))
 test_path = $(if $(wildcard selftests/$1.sh),selftests/$1.sh,$B/selftests/$1)
 TEST_PATHS := $(foreach test,$(TESTS),$(call test_path,$(test)))
+QEMU_PARTS := $(if $(filter qemu,$(TESTS)),$B/qemu-guest build/qemu/made-by)
 
-check: all $(filter $B/%,$(TEST_PATHS)) $(if $(filter qemu,$(TESTS)),$B/qemu-guest build/qemu/made-by) \
-		| build/.deps-check ## all selftests, or TESTS="NAME...", by prove
+check: all $(filter $B/%,$(TEST_PATHS)) $(QEMU_PARTS) | build/.deps-check ## all selftests, or TESTS="NAME...", by prove
 	$(Q)FASTPATH_BUILD=$(abspath $B) SAN=$(SAN) \
 		prove $(if $V,-v) -j$(JOBS) -e .ci/tap $(TEST_PATHS)
 
@@ -286,16 +304,22 @@ deps-lint: ## what lint needs
 	$(Q).ci/deps lint
 
 DEST = $(DESTDIR)$(PREFIX)
-SHARED = $(DESTDIR)$(LIBDIR)/libfastpath.so
+LIBDEST = $(DESTDIR)$(LIBDIR)
+
+# $(call install_library,NAME): NAME.a, NAME.so with its versions, and NAME.pc
+define install_library
+	install -D -m 644 -t $(LIBDEST) $B/lib$1.a
+	install -D $B/lib$1.so $(LIBDEST)/lib$1.so.$(VERSION)
+	ln -sf lib$1.so.$(VERSION) $(LIBDEST)/lib$1.so.$(SOVERSION)
+	ln -sf lib$1.so.$(SOVERSION) $(LIBDEST)/lib$1.so
+	install -D -m 644 -t $(LIBDEST)/pkgconfig $B/$1.pc
+endef
 
 install: all ## into PREFIX (/usr/local), below DESTDIR
 	install -D -t $(DEST)/bin $(PROGRAMS)
-	install -D -m 644 -t $(DEST)/include core/fastpath.h
-	install -D -m 644 -t $(DESTDIR)$(LIBDIR) $B/libfastpath.a
-	install -D $B/libfastpath.so $(SHARED).$(VERSION)
-	ln -sf libfastpath.so.$(VERSION) $(SHARED).$(SOVERSION)
-	ln -sf libfastpath.so.$(SOVERSION) $(SHARED)
-	install -D -m 644 -t $(DESTDIR)$(LIBDIR)/pkgconfig $B/fastpath.pc
+	install -D -m 644 -t $(DEST)/include core/fastpath.h core/fastpath-client.h
+	$(call install_library,fastpath)
+	$(call install_library,fastpath-client)
 	install -D -m 644 -t $(DEST)/share/vfio-user $B/fastpathd.json
 	$(foreach man,$(wildcard docs/*.[157]),install -D -m 644 -t \
 		$(DEST)/share/man/man$(subst .,,$(suffix $(man))) $(man) &&) true

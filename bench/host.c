@@ -12,11 +12,11 @@
 
 static int open_side(struct rig *rig, struct rig_server *server)
 {
-	int ret = client_dma_map(server->client, rig->host_memory_fd, 0, rig->job_iova,
-				 sizeof(*rig->job), WIRE_DMA_READABLE | WIRE_DMA_WRITEABLE);
+	int ret = fpc_dma_map(server->client, rig->host_memory_fd, 0, rig->job_iova,
+			      sizeof(*rig->job), FPC_DMA_READABLE | FPC_DMA_WRITEABLE);
 
 	for (unsigned int i = 0; i < VFIO_PCI_NR_BARS && !ret; i++)
-		ret = client_region_io_fds(server->client, i, &server->io_fds[i]);
+		ret = fpc_region_io_fds(server->client, i, &server->io_fds[i]);
 	if (ret)
 		log_error("the server refuses what the benchmark needs: %s", strerror(-ret));
 	return ret;
@@ -51,16 +51,16 @@ void host_close(struct rig *rig)
 
 int host_fd(const struct rig *rig, const struct rig_target *target, uint32_t len, uint64_t value)
 {
-	const struct client_io_fds *set = &rig->servers[target->side].io_fds[target->bar];
+	const struct fpc_io_fds *set = &rig->servers[target->side].io_fds[target->bar];
 
 	if (target->is_floor)
 		return target->offset == RIG_FLOOR_UNLISTENED ? rig->unlistened_fd : rig->reader_fd;
 	for (uint32_t i = 0; i < set->nr_entries; i++) {
-		const struct client_io_fd *entry = &set->entries[i];
+		const struct fpc_io_fd *entry = &set->entries[i];
 
-		if (entry->type == WIRE_IO_FD_IOEVENTFD && entry->offset == target->offset &&
+		if (entry->type == FPC_IO_FD_IOEVENTFD && entry->offset == target->offset &&
 		    (!entry->size || entry->size == len) &&
-		    (!(entry->flags & WIRE_IOEVENTFD_DATAMATCH) || entry->datamatch == value))
+		    (!(entry->flags & FPC_IOEVENTFD_DATAMATCH) || entry->datamatch == value))
 			return entry->fd;
 	}
 	return -1;
@@ -69,7 +69,7 @@ int host_fd(const struct rig *rig, const struct rig_target *target, uint32_t len
 /* Where the accesses of a job go. */
 struct way {
 	const struct job *job;
-	struct client *client;
+	struct fpc *client;
 	const struct rig_target *target;
 	int fd; /* -1: by message */
 };
@@ -84,10 +84,10 @@ static int access_once(void *opaque)
 	if (way->fd >= 0)
 		return write(way->fd, &one, sizeof(one)) == sizeof(one) ? 0 : -errno;
 	if (way->job->op == JOB_READ)
-		return client_region_read(way->client, way->target->bar, way->target->offset,
-					  &value, way->job->width);
-	return client_region_write(way->client, way->target->bar, way->target->offset, &value,
-				   way->job->width);
+		return fpc_region_read(way->client, way->target->bar, way->target->offset, &value,
+				       way->job->width);
+	return fpc_region_write(way->client, way->target->bar, way->target->offset, &value,
+				way->job->width);
 }
 
 int host_run(struct rig *rig, const struct rig_target *target)

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "rig.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <libgen.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -48,22 +50,20 @@ static void pin(int cpu)
 static void exec_server(int cpu, int fd, enum rig_side side)
 {
 	char program[4096];
+	char beside[sizeof(program) + 16];
 	char fd_arg[32];
-	ssize_t len = readlink("/proc/self/exe", program, sizeof(program) - sizeof("fastpathd"));
-	char *slash;
+	const char *wait = side == RIG_AWAKE ? SPIN_ARG(RIG_SPIN_US) : "--wait=block";
+	ssize_t len = readlink("/proc/self/exe", program, sizeof(program) - 1);
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	pin(cpu);
 	snprintf(fd_arg, sizeof(fd_arg), "--fd=%d", fd);
 	if (len > 0) {
 		program[len] = 0;
-		slash = strrchr(program, '/');
-		strcpy(slash ? slash + 1 : program, "fastpathd");
-		execl(program, "fastpathd", "--device", "testdev", fd_arg,
-		      side == RIG_AWAKE ? SPIN_ARG(RIG_SPIN_US) : "--wait=block", NULL);
+		snprintf(beside, sizeof(beside), "%s/fastpathd", dirname(program));
+		execl(beside, "fastpathd", "--device", "testdev", fd_arg, wait, NULL);
 	}
-	execlp("fastpathd", "fastpathd", "--device", "testdev", fd_arg,
-	       side == RIG_AWAKE ? SPIN_ARG(RIG_SPIN_US) : "--wait=block", NULL);
+	execlp("fastpathd", "fastpathd", "--device", "testdev", fd_arg, wait, NULL);
 	log_error("fastpathd can't be started: %s", strerror(errno));
 	_exit(127);
 }
@@ -108,7 +108,7 @@ static int find_server(struct rig *rig, const char *path, int *fd)
 static int connect_server(struct rig *rig, enum rig_side side)
 {
 	struct rig_server *server = &rig->servers[side];
-	struct client_options options = { 0 };
+	struct fpc_options options = { 0 };
 	uint32_t ids = 0;
 	int fd = -1;
 	int ret = rig->options.connect ? find_server(rig, rig->options.connect, &fd) :
@@ -117,10 +117,10 @@ static int connect_server(struct rig *rig, enum rig_side side)
 	if (ret)
 		return ret;
 	if (side == RIG_AWAKE)
-		options.wait = (struct ring_wait){ RING_WAIT_SPIN, RIG_SPIN_US };
-	ret = client_open(fd, &options, &server->client);
+		options.wait = (struct fpc_wait){ FPC_WAIT_SPIN, RIG_SPIN_US };
+	ret = fpc_open(fd, &options, &server->client);
 	if (!ret)
-		ret = client_region_read(server->client, FP_CONFIG, 0, &ids, sizeof(ids));
+		ret = fpc_region_read(server->client, FP_CONFIG, 0, &ids, sizeof(ids));
 	if (ret)
 		log_error("the server can't be talked to: %s", strerror(-ret));
 	else
@@ -157,7 +157,7 @@ static int install_floor_fds(struct rig *rig)
 		.size = FLOOR_BYTES,
 		.base = rig->floor_base,
 	};
-	struct client_io_fds set = {
+	struct fpc_io_fds set = {
 		.nr_entries = 2,
 		.nr_fds = 2,
 		.entries = calloc(2, sizeof(*set.entries)),
@@ -168,8 +168,8 @@ static int install_floor_fds(struct rig *rig)
 		return -ENOMEM;
 	set.fds[0] = dup(rig->unlistened_fd);
 	set.fds[1] = dup(rig->reader_fd);
-	set.entries[0] = (struct client_io_fd){ .offset = RIG_FLOOR_UNLISTENED, .fd = set.fds[0] };
-	set.entries[1] = (struct client_io_fd){
+	set.entries[0] = (struct fpc_io_fd){ .offset = RIG_FLOOR_UNLISTENED, .fd = set.fds[0] };
+	set.entries[1] = (struct fpc_io_fd){
 		.offset = RIG_FLOOR_READER,
 		.fd = set.fds[1],
 		.fd_index = 1,
@@ -299,9 +299,9 @@ static void close_server(struct rig_server *server)
 	if (server->device)
 		vfio_pci_close(server->device);
 	else
-		client_close(server->client);
+		fpc_close(server->client);
 	for (unsigned int i = 0; i < VFIO_PCI_NR_BARS; i++)
-		client_io_fds_free(&server->io_fds[i]);
+		fpc_io_fds_free(&server->io_fds[i]);
 	if (server->is_ours) {
 		kill(server->pid, SIGTERM);
 		waitpid(server->pid, NULL, 0);
@@ -343,11 +343,11 @@ bool rig_has_fd(const struct rig *rig, const struct rig_target *target, uint32_t
 uint64_t rig_bar_bytes(const struct rig *rig, const struct rig_target *target)
 {
 	const struct rig_server *server = &rig->servers[target->side];
-	struct wire_region_info info;
+	struct fpc_region_info info;
 
 	if (rig->machine)
 		return vfio_pci_bar(server->device, target->bar)->size;
-	return client_region_info(server->client, target->bar, &info, NULL) ? 0 : info.size;
+	return fpc_region_info(server->client, target->bar, &info, NULL) ? 0 : info.size;
 }
 
 int rig_stamp(struct rig *rig, enum rig_side side)
@@ -355,9 +355,8 @@ int rig_stamp(struct rig *rig, enum rig_side side)
 	uint64_t iova = rig->job_iova + offsetof(struct job, stamp);
 
 	__atomic_store_n(&rig->job->stamp.count, 0, __ATOMIC_RELAXED);
-	return client_region_write(rig->servers[side].client, FP_BAR2,
-				   offsetof(struct testdev_counters, stamp_iova), &iova,
-				   sizeof(iova));
+	return fpc_region_write(rig->servers[side].client, FP_BAR2,
+				offsetof(struct testdev_counters, stamp_iova), &iova, sizeof(iova));
 }
 
 static uint64_t address(const struct rig *rig, const struct rig_target *target)

@@ -9,8 +9,8 @@
 #include <stdbool.h>
 #include <sys/types.h>
 
-#include "client.h"
 #include "clock.h"
+#include "fastpath-client.h"
 #include "job.h"
 #include "machine.h"
 #include "payload.h"
@@ -38,9 +38,9 @@ struct rig_server {
 	pid_t pid;    /* 0: not there */
 	bool is_ours; /* to be ended with the rig */
 	bool is_testdev;
-	struct client *client;	 /* the device's when there is one */
+	struct fpc *client;	 /* the device's when there is one */
 	struct vfio_pci *device; /* NULL without a guest */
-	struct client_io_fds
+	struct fpc_io_fds
 		io_fds[VFIO_PCI_NR_BARS]; /* without a guest: what the server handed out */
 };
 

@@ -11,6 +11,7 @@
 #include "log.h"
 #include "reader.h"
 #include "testdev.h"
+#include "wire.h"
 
 /* The first accesses of a batch find everybody asleep and every cache cold: not in the latencies. */
 #define WARM_UP 16u
@@ -158,11 +159,11 @@ void row_free(struct row *row)
 
 /* ---- counting at the other end ---- */
 
-static int read_test_count(struct client *client, uint64_t *count)
+static int read_test_count(struct fpc *client, uint64_t *count)
 {
 	uint32_t value = 0;
 	/* pci-testdev's header has it behind test, width, offset and data. */
-	int ret = client_region_read(client, 1, 12, &value, sizeof(value));
+	int ret = fpc_region_read(client, 1, 12, &value, sizeof(value));
 
 	*count = value;
 	return ret;
@@ -170,7 +171,7 @@ static int read_test_count(struct client *client, uint64_t *count)
 
 static int read_counter(const struct row *row, struct rig *rig, uint64_t *count)
 {
-	struct client *client = rig->servers[row->road.target.side].client;
+	struct fpc *client = rig->servers[row->road.target.side].client;
 	struct testdev_counters counters = { 0 };
 	int ret = 0;
 
@@ -188,8 +189,8 @@ static int read_counter(const struct row *row, struct rig *rig, uint64_t *count)
 	case ROAD_COUNTS_TEST:
 		return read_test_count(client, count);
 	default:
-		ret = client_region_read(client, 2, 0, &counters,
-					 offsetof(struct testdev_counters, trigger));
+		ret = fpc_region_read(client, 2, 0, &counters,
+				      offsetof(struct testdev_counters, trigger));
 	}
 	if (row->road.counter == ROAD_COUNTS_WRITES)
 		*count = counters.writes;
@@ -264,12 +265,12 @@ static void look_at_server_after(const struct row *row, struct rig *rig, struct 
 static int prepare(const struct row *row, struct rig *rig, uint64_t *count)
 {
 	const struct rig_target *target = &row->road.target;
-	struct client *client = rig->servers[target->side].client;
+	struct fpc *client = rig->servers[target->side].client;
 	uint8_t test = PIO_TEST;
 	int ret = 0;
 
 	if (row->road.counter == ROAD_COUNTS_TEST)
-		ret = client_region_write(client, 1, 0, &test, sizeof(test));
+		ret = fpc_region_write(client, 1, 0, &test, sizeof(test));
 	__atomic_store_n(&rig->job->stamp.count, 0, __ATOMIC_RELAXED);
 	if (!ret)
 		ret = read_counter(row, rig, count);

@@ -57,15 +57,20 @@ static int boolean(struct json_object *object, const char *name, bool *value)
 	return 0;
 }
 
-static int twin_socket(struct json_object *object, bool *value)
+static int twin_socket(struct json_object *object, struct caps *caps)
 {
 	struct json_object *member;
+	uint64_t index = caps->twin_fd_index;
 
 	if (!json_object_object_get_ex(object, "twin_socket", &member))
 		return 0;
 	if (!json_object_is_type(member, json_type_object))
 		return -EINVAL;
-	return boolean(member, "supported", value);
+	if (boolean(member, "supported", &caps->twin_socket) ||
+	    number(member, "fd_index", 0, UINT32_MAX, &index))
+		return -EINVAL;
+	caps->twin_fd_index = (uint32_t)index;
+	return 0;
 }
 
 static int read_members(struct json_object *object, struct caps *caps, const char **why)
@@ -93,7 +98,7 @@ static int read_members(struct json_object *object, struct caps *caps, const cha
 	if (boolean(object, *why, &caps->write_multiple))
 		return -EINVAL;
 	*why = "twin_socket";
-	return twin_socket(object, &caps->twin_socket);
+	return twin_socket(object, caps);
 }
 
 /* NUL-terminated text that is one JSON value and nothing else, or NULL. */

@@ -17,6 +17,7 @@ struct caps {
 	bool write_multiple; /* REGION_WRITE_MULTI is understood */
 	/* A second socket for the server's commands; a server's fd for it is number 0 of its answer. */
 	bool twin_socket;
+	uint32_t twin_fd_index; /* of it in the peer's message */
 };
 
 /* What this implementation takes, as a server or a client. */

@@ -16,6 +16,8 @@ static const char *const level_names[] = {
 
 static enum log_level threshold = LOG_WARN;
 static const char *program = "fastpath";
+static log_sink_fn *sink;
+static void *sink_opaque;
 
 void log_set_level(enum log_level level)
 {
@@ -25,6 +27,12 @@ void log_set_level(enum log_level level)
 void log_set_name(const char *name)
 {
 	program = name;
+}
+
+void log_set_sink(log_sink_fn *fn, void *opaque)
+{
+	sink = fn;
+	sink_opaque = opaque;
 }
 
 int log_level_parse(const char *text, enum log_level *level)
@@ -46,7 +54,9 @@ void log_line(enum log_level level, const char *fmt, ...)
 
 	if (level > threshold)
 		return;
-	n = snprintf(line, sizeof(line), "%s: %s", program, level == LOG_WARN ? "warning: " : "");
+	n = sink ? 0 :
+		   snprintf(line, sizeof(line), "%s: %s", program,
+			    level == LOG_WARN ? "warning: " : "");
 	len = (size_t)n;
 	va_start(args, fmt);
 	n = vsnprintf(line + len, sizeof(line) - len - 1, fmt, args);
@@ -58,6 +68,11 @@ void log_line(enum log_level level, const char *fmt, ...)
 	for (size_t i = 0; i < len; i++)
 		if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
 			line[i] = '?';
+	if (sink) {
+		line[len] = '\0';
+		sink(sink_opaque, (int)level, line);
+		return;
+	}
 	line[len++] = '\n';
 	if (write(STDERR_FILENO, line, len) < 0)
 		return; /* nowhere left to say so */

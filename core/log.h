@@ -23,6 +23,11 @@ int log_level_parse(const char *text, enum log_level *level);
 /* The name in front of every line; kept, not copied. */
 void log_set_name(const char *name);
 
+typedef void log_sink_fn(void *opaque, int level, const char *line);
+
+/* Where lines go, without name and newline; NULL: to stderr. */
+void log_set_sink(log_sink_fn *fn, void *opaque);
+
 /* One line to stderr, in one write: "NAME: [warning: ]...". No newline at the end of `fmt`. */
 void log_line(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

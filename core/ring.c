@@ -306,3 +306,13 @@ unsigned int ring_features(const struct ring *ring)
 {
 	return ring->features;
 }
+
+bool ring_is_queued(const struct ring *ring)
+{
+	return ring->hooks || ring->queued_sends || io_uring_sq_ready(&ring->uring);
+}
+
+int ring_fd(const struct ring *ring)
+{
+	return ring->uring.ring_fd;
+}

@@ -114,6 +114,12 @@ unsigned int ring_features(const struct ring *ring);
  */
 int ring_turn(struct ring *ring, int64_t timeout_ns);
 
+/* Whether something waits for the next turn to submit it. */
+bool ring_is_queued(const struct ring *ring);
+
+/* Readable when a turn has something to do. The ring's; for poll() and the like. */
+int ring_fd(const struct ring *ring);
+
 /* Runs `hook` before the next submission; once, however often it is asked for. */
 void ring_before_submit(struct ring *ring, struct ring_hook *hook);
 

@@ -51,7 +51,7 @@ static int start_workers(struct server *server, const struct server_options *opt
 	};
 	int ret = 0;
 
-	server->workers = calloc(nr, sizeof(*server->workers));
+	server->workers = calloc(nr, sizeof(struct worker *));
 	if (!server->workers)
 		return -ENOMEM;
 	for (; worker.first < nr && !ret; worker.first++) {

@@ -86,7 +86,7 @@ static void init_tests(struct testdev *testdev)
 			.offset = (i < TESTS_PER_BAR ? TESTDEV_MEMORY_TESTS : TESTDEV_IO_TESTS) + i,
 			.data = i % TESTS_PER_BAR == WILDCARD ? UNMATCHED : MATCHED,
 		};
-		strcpy(test->name, test_names[i]);
+		memcpy(test->name, test_names[i], strlen(test_names[i]) + 1);
 	}
 	testdev->chosen = -1;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "iofd_install.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/kvm.h>
@@ -12,11 +13,12 @@
 #include "cleanup.h"
 #include "fdkind.h"
 #include "log.h"
+#include "wire.h"
 
-static_assert(WIRE_IOEVENTFD_DATAMATCH == (int)KVM_IOEVENTFD_FLAG_DATAMATCH, "the wire's is KVM's");
-static_assert(WIRE_IOEVENTFD_PIO == (int)KVM_IOEVENTFD_FLAG_PIO, "the wire's is KVM's");
+static_assert(FPC_IOEVENTFD_DATAMATCH == (int)KVM_IOEVENTFD_FLAG_DATAMATCH, "the wire's is KVM's");
+static_assert(FPC_IOEVENTFD_PIO == (int)KVM_IOEVENTFD_FLAG_PIO, "the wire's is KVM's");
 
-#define KNOWN_FLAGS ((uint32_t)(WIRE_IOEVENTFD_DATAMATCH | WIRE_IOEVENTFD_PIO))
+#define KNOWN_FLAGS ((uint32_t)(FPC_IOEVENTFD_DATAMATCH | FPC_IOEVENTFD_PIO))
 
 static int refuse(struct iofd_refusal *refusal, const char *field, uint64_t value, const char *why)
 {
@@ -24,39 +26,39 @@ static int refuse(struct iofd_refusal *refusal, const char *field, uint64_t valu
 	return -EINVAL;
 }
 
-static bool has_datamatch(const struct client_io_fd *entry)
+static bool has_datamatch(const struct fpc_io_fd *entry)
 {
-	return entry->flags & WIRE_IOEVENTFD_DATAMATCH;
+	return entry->flags & FPC_IOEVENTFD_DATAMATCH;
 }
 
-static int check_type(const struct client_io_fd *entry, struct iofd_refusal *refusal)
+static int check_type(const struct fpc_io_fd *entry, struct iofd_refusal *refusal)
 {
 	switch (entry->type) {
-	case WIRE_IO_FD_IOEVENTFD:
+	case FPC_IO_FD_IOEVENTFD:
 		return 0;
-	case WIRE_IO_FD_IOREGIONFD:
+	case FPC_IO_FD_IOREGIONFD:
 		return refuse(refusal, "type", entry->type, "no ioregionfd here yet");
-	case WIRE_IO_FD_SHADOW:
+	case FPC_IO_FD_SHADOW:
 		return refuse(refusal, "type", entry->type, "no shadow ioeventfd here yet");
 	default:
 		return refuse(refusal, "type", entry->type, "unknown");
 	}
 }
 
-static int check_flags(const struct iofd_target *target, const struct client_io_fd *entry,
+static int check_flags(const struct iofd_target *target, const struct fpc_io_fd *entry,
 		       struct iofd_refusal *refusal)
 {
 	/* Above all KVM_IOEVENTFD_FLAG_DEASSIGN: it would take out another one. */
 	if (entry->flags & ~KNOWN_FLAGS)
 		return refuse(refusal, "flags", entry->flags, "none but DATAMATCH and PIO");
-	if (!(entry->flags & WIRE_IOEVENTFD_PIO) == target->is_io)
+	if (!(entry->flags & FPC_IOEVENTFD_PIO) == target->is_io)
 		return refuse(refusal, "flags", entry->flags,
 			      target->is_io ? "no PIO, but the region is in I/O space" :
 					      "PIO, but the region is in memory space");
 	return 0;
 }
 
-static int check_span(const struct iofd_target *target, const struct client_io_fd *entry,
+static int check_span(const struct iofd_target *target, const struct fpc_io_fd *entry,
 		      struct iofd_refusal *refusal)
 {
 	uint64_t size = entry->size;
@@ -71,7 +73,7 @@ static int check_span(const struct iofd_target *target, const struct client_io_f
 	return 0;
 }
 
-static int check_datamatch(const struct client_io_fd *entry, struct iofd_refusal *refusal)
+static int check_datamatch(const struct fpc_io_fd *entry, struct iofd_refusal *refusal)
 {
 	if (!has_datamatch(entry))
 		return 0;
@@ -100,7 +102,7 @@ static bool is_semaphore(int fd)
 	return found;
 }
 
-static int check_fd(const struct client_io_fd *entry, struct iofd_refusal *refusal)
+static int check_fd(const struct fpc_io_fd *entry, struct iofd_refusal *refusal)
 {
 	if (entry->fd < 0)
 		return refuse(refusal, "fd_index", entry->fd_index, "no fd came for it");
@@ -116,7 +118,7 @@ static int check_fd(const struct client_io_fd *entry, struct iofd_refusal *refus
  * of the two, it refuses the second. What shares bytes but starts elsewhere it would take, and a
  * store's meaning would depend on how it is aligned: that no sane server asks for.
  */
-static bool clash(const struct client_io_fd *a, const struct client_io_fd *b)
+static bool clash(const struct fpc_io_fd *a, const struct fpc_io_fd *b)
 {
 	if (a->offset != b->offset)
 		return wire_overlaps(a->offset, a->size ? a->size : 1, b->offset,
@@ -126,7 +128,7 @@ static bool clash(const struct client_io_fd *a, const struct client_io_fd *b)
 	return !has_datamatch(a) || !has_datamatch(b) || a->datamatch == b->datamatch;
 }
 
-static int check_overlap(const struct client_io_fds *set, const bool *roads, uint32_t i,
+static int check_overlap(const struct fpc_io_fds *set, const bool *roads, uint32_t i,
 			 struct iofd_refusal *refusal)
 {
 	for (uint32_t j = 0; j < i; j++)
@@ -136,10 +138,10 @@ static int check_overlap(const struct client_io_fds *set, const bool *roads, uin
 	return 0;
 }
 
-int iofd_check(const struct iofd_target *target, const struct client_io_fds *set, const bool *roads,
+int iofd_check(const struct iofd_target *target, const struct fpc_io_fds *set, const bool *roads,
 	       uint32_t i, struct iofd_refusal *refusal)
 {
-	const struct client_io_fd *entry = &set->entries[i];
+	const struct fpc_io_fd *entry = &set->entries[i];
 	int ret = check_type(entry, refusal);
 
 	if (!ret)
@@ -158,7 +160,7 @@ int iofd_check(const struct iofd_target *target, const struct client_io_fds *set
 /* KVM_IOEVENTFD for entry `i`, which was checked; `flags` are added to its own. */
 static int tell_kvm(const struct iofd_installed *installed, uint32_t i, uint32_t flags)
 {
-	const struct client_io_fd *entry = &installed->set.entries[i];
+	const struct fpc_io_fd *entry = &installed->set.entries[i];
 	struct kvm_ioeventfd ioeventfd = {
 		.datamatch = has_datamatch(entry) ? entry->datamatch : 0,
 		.addr = installed->target.base + entry->offset,
@@ -207,7 +209,7 @@ static void install_all(struct iofd_installed *installed)
 	}
 }
 
-int iofd_install(struct vm *vm, const struct iofd_target *target, struct client_io_fds *set,
+int iofd_install(struct vm *vm, const struct iofd_target *target, struct fpc_io_fds *set,
 		 struct iofd_installed **out)
 {
 	struct iofd_installed *installed = malloc(sizeof(*installed));
@@ -216,7 +218,7 @@ int iofd_install(struct vm *vm, const struct iofd_target *target, struct client_
 	if (!installed || !roads) {
 		free(installed);
 		free(roads);
-		client_io_fds_free(set);
+		fpc_io_fds_free(set);
 		return -ENOMEM;
 	}
 	*installed = (struct iofd_installed){
@@ -225,7 +227,7 @@ int iofd_install(struct vm *vm, const struct iofd_target *target, struct client_
 		.set = *set,
 		.roads = roads,
 	};
-	*set = (struct client_io_fds){ 0 };
+	*set = (struct fpc_io_fds){ 0 };
 	install_all(installed);
 	*out = installed;
 	return 0;
@@ -243,16 +245,16 @@ void iofd_forget(struct iofd_installed *installed)
 {
 	if (!installed)
 		return;
-	client_io_fds_free(&installed->set);
+	fpc_io_fds_free(&installed->set);
 	free(installed->roads);
 	free(installed);
 }
 
-const struct client_io_fd *iofd_road(const struct iofd_installed *installed, uint64_t offset,
-				     uint32_t len, uint64_t value)
+const struct fpc_io_fd *iofd_road(const struct iofd_installed *installed, uint64_t offset,
+				  uint32_t len, uint64_t value)
 {
 	for (uint32_t i = 0; i < installed->set.nr_entries; i++) {
-		const struct client_io_fd *entry = &installed->set.entries[i];
+		const struct fpc_io_fd *entry = &installed->set.entries[i];
 
 		if (installed->roads[i] && entry->offset == offset &&
 		    (!entry->size || entry->size == len) &&

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "client.h"
+#include "fastpath-client.h"
 #include "vm.h"
 
 /* So many entries of one region are looked at; what comes after is refused. */
@@ -38,7 +38,7 @@ struct iofd_refusal {
 struct iofd_installed {
 	struct vm *vm;
 	struct iofd_target target;
-	struct client_io_fds set;
+	struct fpc_io_fds set;
 	bool *roads;	   /* for each entry, whether it is installed */
 	uint32_t nr_roads; /* so many are */
 };
@@ -47,7 +47,7 @@ struct iofd_installed {
  * Looks at entry `i` of a set: 0 when it may be installed next to those before it for which `roads`
  * is true (NULL: all of them), else -EINVAL, with *refusal filled in. Has no effect.
  */
-int iofd_check(const struct iofd_target *target, const struct client_io_fds *set, const bool *roads,
+int iofd_check(const struct iofd_target *target, const struct fpc_io_fds *set, const bool *roads,
 	       uint32_t i, struct iofd_refusal *refusal);
 
 /*
@@ -55,7 +55,7 @@ int iofd_check(const struct iofd_target *target, const struct client_io_fds *set
  * failure. *out is to be given to iofd_uninstall() or iofd_forget(). -ENOMEM. A refused entry is
  * not a failure.
  */
-int iofd_install(struct vm *vm, const struct iofd_target *target, struct client_io_fds *set,
+int iofd_install(struct vm *vm, const struct iofd_target *target, struct fpc_io_fds *set,
 		 struct iofd_installed **out);
 
 /*
@@ -68,7 +68,7 @@ void iofd_uninstall(struct iofd_installed *installed);
 void iofd_forget(struct iofd_installed *installed);
 
 /* The entry that a store of `len` bytes with `value` at `offset` rings; NULL: it goes by socket. */
-const struct client_io_fd *iofd_road(const struct iofd_installed *installed, uint64_t offset,
-				     uint32_t len, uint64_t value);
+const struct fpc_io_fd *iofd_road(const struct iofd_installed *installed, uint64_t offset,
+				  uint32_t len, uint64_t value);
 
 #endif

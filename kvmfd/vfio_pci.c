@@ -15,7 +15,7 @@
 /* No device has a larger one within 4 GiB. */
 #define MAX_BAR_BYTES (1ull << 30)
 
-#define DMA_FLAGS (WIRE_DMA_READABLE | WIRE_DMA_WRITEABLE)
+#define DMA_FLAGS (FPC_DMA_READABLE | FPC_DMA_WRITEABLE)
 
 struct bar {
 	struct vfio_pci *dev;
@@ -27,7 +27,7 @@ struct bar {
 
 struct vfio_pci {
 	struct machine *machine;
-	struct client *client;
+	struct fpc *client;
 	struct vfio_pci_options options;
 	uint8_t config[PCI_STD_HEADER_SIZEOF]; /* as it was at power-on */
 	struct bar bars[VFIO_PCI_NR_BARS];
@@ -67,7 +67,7 @@ static int read_bar(void *opaque, uint64_t offset, void *data, uint32_t len)
 
 	bar->pub.reads++;
 	if (!dev->gone)
-		ret = client_region_read(dev->client, bar->index, offset, data, len);
+		ret = fpc_region_read(dev->client, bar->index, offset, data, len);
 	if (ret) {
 		memset(data, 0xff, len);
 		lament(bar, "read", offset, ret);
@@ -85,9 +85,9 @@ static int write_bar(void *opaque, uint64_t offset, const void *data, uint32_t l
 	if (dev->gone)
 		return 0;
 	if (dev->options.posted)
-		ret = client_region_post(dev->client, bar->index, offset, data, len);
+		ret = fpc_region_post(dev->client, bar->index, offset, data, len);
 	else
-		ret = client_region_write(dev->client, bar->index, offset, data, len);
+		ret = fpc_region_write(dev->client, bar->index, offset, data, len);
 	if (ret)
 		lament(bar, "write", offset, ret);
 	return 0;
@@ -102,19 +102,19 @@ static const struct bus_ops bar_ops = {
 
 static int read_device(struct vfio_pci *dev)
 {
-	struct wire_device_info info;
-	struct wire_region_info config;
-	int ret = client_device_info(dev->client, &info);
+	struct fpc_device_info info;
+	struct fpc_region_info config;
+	int ret = fpc_device_info(dev->client, &info);
 
 	if (ret)
 		return failed(dev, "DEVICE_GET_INFO", ret);
-	if (!(info.flags & WIRE_DEVICE_PCI) || info.num_regions <= CONFIG_REGION) {
+	if (!(info.flags & FPC_DEVICE_PCI) || info.num_regions <= CONFIG_REGION) {
 		log_error("%s: not a PCI device: flags %#x, %u regions", dev->options.socket,
 			  info.flags, info.num_regions);
 		return -EPROTO;
 	}
-	dev->resettable = info.flags & WIRE_DEVICE_RESETTABLE;
-	ret = client_region_info(dev->client, CONFIG_REGION, &config, NULL);
+	dev->resettable = info.flags & FPC_DEVICE_RESETTABLE;
+	ret = fpc_region_info(dev->client, CONFIG_REGION, &config, NULL);
 	if (ret)
 		return failed(dev, "DEVICE_GET_REGION_INFO of the configuration space", ret);
 	if (config.size < sizeof(dev->config)) {
@@ -128,15 +128,14 @@ static int read_device(struct vfio_pci *dev)
 /* What was left behind by an earlier client goes: a machine that starts finds its devices reset. */
 static int reset(struct vfio_pci *dev)
 {
-	int ret = dev->resettable ? client_reset(dev->client) : 0;
+	int ret = dev->resettable ? fpc_reset(dev->client) : 0;
 
 	return ret ? failed(dev, "DEVICE_RESET", ret) : 0;
 }
 
 static int read_config(struct vfio_pci *dev)
 {
-	int ret =
-		client_region_read(dev->client, CONFIG_REGION, 0, dev->config, sizeof(dev->config));
+	int ret = fpc_region_read(dev->client, CONFIG_REGION, 0, dev->config, sizeof(dev->config));
 
 	return ret ? failed(dev, "read of the configuration space", ret) : 0;
 }
@@ -159,8 +158,8 @@ static int read_bar_info(struct vfio_pci *dev, struct bar *bar)
 {
 	uint32_t reg = config32(dev, PCI_BASE_ADDRESS_0 + 4 * bar->index);
 	bool is_io = reg & PCI_BASE_ADDRESS_SPACE_IO;
-	struct wire_region_info info;
-	int ret = client_region_info(dev->client, bar->index, &info, NULL);
+	struct fpc_region_info info;
+	int ret = fpc_region_info(dev->client, bar->index, &info, NULL);
 
 	if (ret)
 		return failed(dev, "DEVICE_GET_REGION_INFO of a BAR", ret);
@@ -212,7 +211,7 @@ static int read_bars(struct vfio_pci *dev)
 
 static int write_config(struct vfio_pci *dev, unsigned int offset, const void *data, uint32_t len)
 {
-	int ret = client_region_write(dev->client, CONFIG_REGION, offset, data, len);
+	int ret = fpc_region_write(dev->client, CONFIG_REGION, offset, data, len);
 
 	return ret ? failed(dev, "write of the configuration space", ret) : 0;
 }
@@ -275,7 +274,7 @@ static int place_bars(struct vfio_pci *dev)
 static int open_memory(struct vfio_pci *dev)
 {
 	const struct memory *memory = dev->machine->memory;
-	int ret = client_dma_map(dev->client, memory->fd, 0, 0, memory->size, DMA_FLAGS);
+	int ret = fpc_dma_map(dev->client, memory->fd, 0, 0, memory->size, DMA_FLAGS);
 
 	return ret ? failed(dev, "DMA_MAP of the guest's memory", ret) : 0;
 }
@@ -290,8 +289,8 @@ static int install_io_fds(struct vfio_pci *dev, struct bar *bar)
 		.base = bar->pub.base,
 		.is_io = bar->pub.space == BUS_PIO,
 	};
-	struct client_io_fds set;
-	int ret = client_region_io_fds(dev->client, bar->index, &set);
+	struct fpc_io_fds set;
+	int ret = fpc_region_io_fds(dev->client, bar->index, &set);
 
 	if (ret) {
 		log_warn("%s: BAR %u goes by socket: DEVICE_GET_REGION_IO_FDS: %s",
@@ -328,13 +327,13 @@ static int attach(struct vfio_pci *dev)
 
 static int open_client(struct vfio_pci *dev)
 {
-	const struct client_options options = { .wait = dev->options.wait };
+	const struct fpc_options options = { .wait = dev->options.wait };
 	int ret;
 
 	dev->client = dev->options.client;
 	if (dev->client)
 		return 0;
-	ret = client_connect(dev->options.socket, &options, &dev->client);
+	ret = fpc_connect(dev->options.socket, &options, &dev->client);
 	return ret ? failed(dev, "no vfio-user server there", ret) : 0;
 }
 
@@ -345,7 +344,7 @@ int vfio_pci_open(struct machine *machine, const struct vfio_pci_options *option
 	int ret;
 
 	if (!dev) {
-		client_close(options->client);
+		fpc_close(options->client);
 		return -ENOMEM;
 	}
 	dev->machine = machine;
@@ -372,7 +371,7 @@ void vfio_pci_close(struct vfio_pci *dev)
 		if (bar->on_bus)
 			bus_remove(dev->machine->bus, bar->pub.space, bar->pub.base);
 	}
-	client_close(dev->client);
+	fpc_close(dev->client);
 	free(dev);
 }
 
@@ -391,7 +390,7 @@ uint16_t vfio_pci_device_id(const struct vfio_pci *dev)
 	return (uint16_t)(config32(dev, PCI_VENDOR_ID) >> 16);
 }
 
-struct client *vfio_pci_client(struct vfio_pci *dev)
+struct fpc *vfio_pci_client(struct vfio_pci *dev)
 {
 	return dev->client;
 }

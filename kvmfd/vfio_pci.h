@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "client.h"
+#include "fastpath-client.h"
 #include "iofd_install.h"
 #include "machine.h"
 
@@ -20,12 +20,12 @@
 struct vfio_pci;
 
 struct vfio_pci_options {
-	const char *socket;    /* path; kept, for the log too */
-	bool no_io_fds;	       /* everything by socket */
-	bool posted;	       /* writes by socket don't wait for an answer */
-	struct ring_wait wait; /* for answers */
+	const char *socket;   /* path; kept, for the log too */
+	bool no_io_fds;	      /* everything by socket */
+	bool posted;	      /* writes by socket don't wait for an answer */
+	struct fpc_wait wait; /* for answers */
 	/* Taken instead of connecting to `socket`, when not NULL; also on failure. */
-	struct client *client;
+	struct fpc *client;
 };
 
 struct vfio_pci_bar {
@@ -58,6 +58,6 @@ uint16_t vfio_pci_vendor_id(const struct vfio_pci *dev);
 uint16_t vfio_pci_device_id(const struct vfio_pci *dev);
 
 /* The connection, for what has no function here. It stays the device's. */
-struct client *vfio_pci_client(struct vfio_pci *dev);
+struct fpc *vfio_pci_client(struct vfio_pci *dev);
 
 #endif

@@ -12,6 +12,7 @@
 #include "keyval.h"
 #include "log.h"
 #include "machine.h"
+#include "ring.h"
 
 #ifndef FASTPATH_VERSION
 #define FASTPATH_VERSION "unversioned"
@@ -148,10 +149,15 @@ static int parse_device(struct vmm_options *options, const char *text)
 	return parse_pairs(&options->devices[options->nr_devices++], pairs, nr);
 }
 
-static int parse_wait(const char *text, struct ring_wait *wait)
+static int parse_wait(const char *text, struct fpc_wait *wait)
 {
-	if (!ring_wait_parse(text, wait))
+	struct ring_wait parsed;
+
+	if (!ring_wait_parse(text, &parsed)) {
+		wait->mode = parsed.mode == RING_WAIT_SPIN ? FPC_WAIT_SPIN : FPC_WAIT_BLOCK;
+		wait->spin_us = parsed.spin_us;
 		return 0;
+	}
 	log_error("--wait %s: wants block or spin=MICROSECONDS, 1,000,000 at most", text);
 	return -EINVAL;
 }

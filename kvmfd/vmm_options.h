@@ -21,7 +21,7 @@ struct vmm_options {
 	unsigned int nr_devices;
 	const char *payload; /* path */
 	uint64_t memory;     /* bytes */
-	struct ring_wait wait;
+	struct fpc_wait wait;
 	int cpu; /* -1: any */
 	bool stats;
 };

@@ -4,7 +4,7 @@
  *
  * GPL-2.0-only, because it includes the kernel's kselftest harness.
  */
-#include "client.h"
+#include "fastpath-client.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -138,25 +138,25 @@ static void greet(struct peer *peer)
 }
 
 /* A client of the server, which greets; NULL when it is not let in. */
-static struct client *open_client(struct peer *peer)
+static struct fpc *open_client(struct peer *peer)
 {
-	struct client_options options = { .timeout_ms = PEER_DEADLINE_MS };
-	struct client *client = NULL;
+	struct fpc_options options = { .timeout_ms = PEER_DEADLINE_MS };
+	struct fpc *client = NULL;
 
-	return client_open(peer->fd, &options, &client) ? NULL : client;
+	return fpc_open(peer->fd, &options, &client) ? NULL : client;
 }
 
-/* client_open() where a refusal is what is wanted, and nothing for the log. */
-static int try_to_open(struct peer *peer, struct client **client)
+/* fpc_open() where a refusal is what is wanted, and nothing for the log. */
+static int try_to_open(struct peer *peer, struct fpc **client)
 {
-	struct client_options options = { .timeout_ms = PEER_DEADLINE_MS };
+	struct fpc_options options = { .timeout_ms = PEER_DEADLINE_MS };
 	int kept = dup(STDERR_FILENO);
 	int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
 	int ret;
 
 	*client = NULL;
 	dup2(null, STDERR_FILENO);
-	ret = client_open(peer->fd, &options, client);
+	ret = fpc_open(peer->fd, &options, client);
 	dup2(kept, STDERR_FILENO);
 	close(kept);
 	close(null);
@@ -173,71 +173,71 @@ static unsigned int count_fds(void)
 TEST(every_call_works_with_the_real_server)
 {
 	struct peer *peer = peer_start("testdev,id=77", 0);
-	struct client *client = open_client(peer);
+	struct fpc *client = open_client(peer);
 	int memory = memfd_create("guest", MFD_CLOEXEC), fds[4], fd;
-	struct wire_device_info device;
-	struct wire_region_info region;
-	struct wire_irq_info irq;
-	struct client_io_fds set;
+	struct fpc_device_info device;
+	struct fpc_region_info region;
+	struct fpc_irq_info irq;
+	struct fpc_io_fds set;
 	uint64_t value = 0;
 
 	ASSERT_NE(NULL, client);
 	peer->fd = -1; /* the client's */
-	EXPECT_EQ(WIRE_MINOR, client_limits(client)->minor);
-	EXPECT_EQ(16, client_limits(client)->max_msg_fds);
-	EXPECT_EQ(MIB, client_limits(client)->max_data_xfer);
-	EXPECT_EQ(65535, client_limits(client)->max_dma_maps);
-	ASSERT_EQ(0, client_device_info(client, &device));
+	EXPECT_EQ(WIRE_MINOR, fpc_limits(client)->minor);
+	EXPECT_EQ(16, fpc_limits(client)->max_msg_fds);
+	EXPECT_EQ(MIB, fpc_limits(client)->max_data_xfer);
+	EXPECT_EQ(65535, fpc_limits(client)->max_dma_maps);
+	ASSERT_EQ(0, fpc_device_info(client, &device));
 	EXPECT_EQ(9, device.num_regions);
-	ASSERT_EQ(0, client_region_info(client, FP_BAR2, &region, &fd));
+	ASSERT_EQ(0, fpc_region_info(client, FP_BAR2, &region, &fd));
 	EXPECT_EQ(TESTDEV_BENCH_BYTES, region.size);
 	EXPECT_EQ(-1, fd);
-	ASSERT_EQ(0, client_irq_info(client, FP_MSIX, &irq));
+	ASSERT_EQ(0, fpc_irq_info(client, FP_MSIX, &irq));
 	EXPECT_EQ(4, irq.count);
-	ASSERT_EQ(0, client_region_read(client, FP_BAR2, offsetof(struct testdev_counters, id),
-					&value, 8));
+	ASSERT_EQ(0, fpc_region_read(client, FP_BAR2, offsetof(struct testdev_counters, id), &value,
+				     8));
 	EXPECT_EQ(77, value);
 	value = 0x1234567890;
-	ASSERT_EQ(0, client_region_write(client, FP_BAR2, TESTDEV_SCRATCH, &value, 8));
-	ASSERT_EQ(0, client_region_post(client, FP_BAR2, TESTDEV_SCRATCH + 8, &value, 8));
+	ASSERT_EQ(0, fpc_region_write(client, FP_BAR2, TESTDEV_SCRATCH, &value, 8));
+	ASSERT_EQ(0, fpc_region_post(client, FP_BAR2, TESTDEV_SCRATCH + 8, &value, 8));
 	value = 0;
-	ASSERT_EQ(0, client_region_read(client, FP_BAR2, TESTDEV_SCRATCH + 8, &value, 8));
+	ASSERT_EQ(0, fpc_region_read(client, FP_BAR2, TESTDEV_SCRATCH + 8, &value, 8));
 	EXPECT_EQ(0x1234567890, value);
 
 	ASSERT_EQ(0, ftruncate(memory, 4096));
-	EXPECT_EQ(0, client_dma_map(client, memory, 0, 4096, 4096,
-				    WIRE_DMA_READABLE | WIRE_DMA_WRITEABLE));
-	EXPECT_EQ(-EEXIST, client_dma_map(client, memory, 0, 4096, 8192, WIRE_DMA_READABLE));
-	EXPECT_EQ(0, client_dma_unmap(client, 4096, 4096));
-	EXPECT_EQ(-ENOENT, client_dma_unmap(client, 4096, 4096));
+	EXPECT_EQ(0, fpc_dma_map(client, memory, 0, 4096, 4096,
+				 WIRE_DMA_READABLE | WIRE_DMA_WRITEABLE));
+	EXPECT_EQ(-EEXIST, fpc_dma_map(client, memory, 0, 4096, 8192, WIRE_DMA_READABLE));
+	EXPECT_EQ(0, fpc_dma_unmap(client, 4096, 4096));
+	EXPECT_EQ(-ENOENT, fpc_dma_unmap(client, 4096, 4096));
 
 	for (unsigned int i = 0; i < 4; i++)
 		fds[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	ASSERT_EQ(0, client_set_irqs(client, WIRE_IRQ_DATA_EVENTFD | WIRE_IRQ_ACTION_TRIGGER,
-				     FP_MSIX, 0, 4, fds));
-	ASSERT_EQ(0, client_set_irqs(client, WIRE_IRQ_DATA_BOOL | WIRE_IRQ_ACTION_TRIGGER, FP_MSIX,
-				     1, 2, "\0\1"));
+	ASSERT_EQ(0, fpc_set_irqs(client, WIRE_IRQ_DATA_EVENTFD | WIRE_IRQ_ACTION_TRIGGER, FP_MSIX,
+				  0, 4, fds));
+	ASSERT_EQ(0, fpc_set_irqs(client, WIRE_IRQ_DATA_BOOL | WIRE_IRQ_ACTION_TRIGGER, FP_MSIX, 1,
+				  2, "\0\1"));
 	EXPECT_EQ(1, peer_eventfd_wait(fds[2]));
 	EXPECT_EQ(0, peer_eventfd_take(fds[1]));
-	ASSERT_EQ(0, client_set_irqs(client, WIRE_IRQ_DATA_EVENTFD | WIRE_IRQ_ACTION_TRIGGER,
-				     FP_MSIX, 2, 1, NULL));
-	ASSERT_EQ(0, client_set_irqs(client, WIRE_IRQ_DATA_NONE | WIRE_IRQ_ACTION_TRIGGER, FP_MSIX,
-				     0, 4, NULL));
+	ASSERT_EQ(0, fpc_set_irqs(client, WIRE_IRQ_DATA_EVENTFD | WIRE_IRQ_ACTION_TRIGGER, FP_MSIX,
+				  2, 1, NULL));
+	ASSERT_EQ(0, fpc_set_irqs(client, WIRE_IRQ_DATA_NONE | WIRE_IRQ_ACTION_TRIGGER, FP_MSIX, 0,
+				  4, NULL));
 	EXPECT_EQ(1, peer_eventfd_wait(fds[3]));
 	EXPECT_EQ(0, peer_eventfd_take(fds[2]));
 
-	ASSERT_EQ(0, client_region_io_fds(client, FP_BAR2, &set));
+	ASSERT_EQ(0, fpc_region_io_fds(client, FP_BAR2, &set));
 	EXPECT_EQ(TESTDEV_NR_DOORBELLS, set.nr_entries);
 	EXPECT_EQ(TESTDEV_NR_DOORBELLS, set.nr_fds);
 	EXPECT_EQ(testdev_doorbells[TESTDEV_MATCH_B].value, set.entries[TESTDEV_MATCH_B].datamatch);
-	client_io_fds_free(&set);
-	ASSERT_EQ(0, client_region_io_fds(client, FP_BAR3, &set));
+	fpc_io_fds_free(&set);
+	ASSERT_EQ(0, fpc_region_io_fds(client, FP_BAR3, &set));
 	EXPECT_EQ(0, set.nr_entries);
-	client_io_fds_free(&set);
+	fpc_io_fds_free(&set);
 
-	EXPECT_EQ(0, client_reset(client));
-	EXPECT_EQ(-EINVAL, client_region_info(client, 9, &region, NULL));
-	client_close(client);
+	EXPECT_EQ(0, fpc_reset(client));
+	EXPECT_EQ(-EINVAL, fpc_region_info(client, 9, &region, NULL));
+	fpc_close(client);
 	EXPECT_EQ(0, peer_wait(peer));
 	peer_stop(peer);
 }
@@ -248,12 +248,12 @@ TEST(either_layout_of_io_fds_comes_out_the_same)
 
 	for (unsigned int n = 0; n < 2; n++) {
 		struct peer *peer = peer_start(devices[n], 0);
-		struct client *client = open_client(peer);
-		struct client_io_fds set;
+		struct fpc *client = open_client(peer);
+		struct fpc_io_fds set;
 
 		ASSERT_NE(NULL, client);
 		peer->fd = -1;
-		ASSERT_EQ(0, client_region_io_fds(client, FP_BAR2, &set));
+		ASSERT_EQ(0, fpc_region_io_fds(client, FP_BAR2, &set));
 		ASSERT_EQ(TESTDEV_NR_DOORBELLS, set.nr_entries);
 		for (unsigned int i = 0; i < set.nr_entries; i++) {
 			EXPECT_EQ(testdev_doorbells[i].offset, set.entries[i].offset);
@@ -262,8 +262,8 @@ TEST(either_layout_of_io_fds_comes_out_the_same)
 			EXPECT_EQ(WIRE_IO_FD_IOEVENTFD, set.entries[i].type);
 			EXPECT_LE(0, set.entries[i].fd);
 		}
-		client_io_fds_free(&set);
-		client_close(client);
+		fpc_io_fds_free(&set);
+		fpc_close(client);
 		EXPECT_EQ(0, peer_wait(peer));
 		peer_stop(peer);
 	}
@@ -272,28 +272,28 @@ TEST(either_layout_of_io_fds_comes_out_the_same)
 TEST(a_client_that_spins_works_as_well)
 {
 	struct peer *peer = peer_start("testdev,id=5", 0);
-	struct client_options options = { .wait = { RING_WAIT_SPIN, 1000 } };
-	struct client *client;
+	struct fpc_options options = { .wait = { FPC_WAIT_SPIN, 1000 } };
+	struct fpc *client;
 	uint64_t value;
 
-	ASSERT_EQ(0, client_open(peer->fd, &options, &client));
+	ASSERT_EQ(0, fpc_open(peer->fd, &options, &client));
 	peer->fd = -1;
 	for (unsigned int i = 0; i < 100; i++) {
 		if (i == 50)
-			client_set_wait(client, (struct ring_wait){ .mode = RING_WAIT_BLOCK });
-		ASSERT_EQ(0, client_region_read(client, FP_BAR2,
-						offsetof(struct testdev_counters, id), &value, 8));
+			fpc_set_wait(client, (struct fpc_wait){ .mode = FPC_WAIT_BLOCK });
+		ASSERT_EQ(0, fpc_region_read(client, FP_BAR2, offsetof(struct testdev_counters, id),
+					     &value, 8));
 		ASSERT_EQ(5, value);
 	}
-	client_close(client);
+	fpc_close(client);
 	EXPECT_EQ(0, peer_wait(peer));
 	peer_stop(peer);
 }
 
 TEST(the_fd_of_a_region_is_handed_out_or_closed)
 {
-	struct wire_region_info info = { .argsz = sizeof(info), .index = 1, .size = 4096 };
-	struct client *client;
+	struct fpc_region_info info = { .argsz = sizeof(info), .index = 1, .size = 4096 };
+	struct fpc *client;
 	struct peer peer;
 	unsigned int before;
 	pid_t pid = start(&peer);
@@ -317,25 +317,25 @@ TEST(the_fd_of_a_region_is_handed_out_or_closed)
 	client = open_client(&peer);
 	ASSERT_NE(NULL, client);
 	before = count_fds();
-	ASSERT_EQ(0, client_region_info(client, 1, &info, &fd));
+	ASSERT_EQ(0, fpc_region_info(client, 1, &info, &fd));
 	EXPECT_EQ(41, peer_eventfd_take(fd));
 	close(fd);
-	ASSERT_EQ(0, client_region_info(client, 1, &info, NULL));
+	ASSERT_EQ(0, fpc_region_info(client, 1, &info, NULL));
 	EXPECT_EQ(before, count_fds());
-	if (!client_region_info(client, 1, &info, &fd)) {
+	if (!fpc_region_info(client, 1, &info, &fd)) {
 		close(fd);
 	}
 	EXPECT_EQ(before, count_fds());
-	EXPECT_EQ(-EPROTO, client_region_info(client, 1, &info, &fd));
+	EXPECT_EQ(-EPROTO, fpc_region_info(client, 1, &info, &fd));
 	EXPECT_EQ(-1, fd);
 	EXPECT_EQ(before, count_fds());
-	client_close(client);
+	fpc_close(client);
 	EXPECT_TRUE(ended_well(pid));
 }
 
 TEST(a_call_asks_what_the_protocol_wants_to_be_asked)
 {
-	struct client *client;
+	struct fpc *client;
 	struct peer peer;
 	pid_t pid = start(&peer);
 	int fds[2] = { eventfd(0, 0), eventfd(0, 0) };
@@ -384,20 +384,20 @@ TEST(a_call_asks_what_the_protocol_wants_to_be_asked)
 	}
 	client = open_client(&peer);
 	ASSERT_NE(NULL, client);
-	EXPECT_EQ(0, client_dma_map(client, fds[0], 3, 4, 5, 6));
-	EXPECT_EQ(0, client_dma_unmap(client, 7, 8));
-	EXPECT_EQ(0, client_set_irqs(client, WIRE_IRQ_DATA_EVENTFD | WIRE_IRQ_ACTION_TRIGGER, 2, 3,
-				     2, fds));
-	EXPECT_EQ(0, client_set_irqs(client, WIRE_IRQ_DATA_BOOL | WIRE_IRQ_ACTION_MASK, 2, 0, 3,
-				     "\1\0\1"));
-	EXPECT_EQ(0, client_region_post(client, 1, 9, "data", 4));
-	client_close(client);
+	EXPECT_EQ(0, fpc_dma_map(client, fds[0], 3, 4, 5, 6));
+	EXPECT_EQ(0, fpc_dma_unmap(client, 7, 8));
+	EXPECT_EQ(0, fpc_set_irqs(client, WIRE_IRQ_DATA_EVENTFD | WIRE_IRQ_ACTION_TRIGGER, 2, 3, 2,
+				  fds));
+	EXPECT_EQ(0, fpc_set_irqs(client, WIRE_IRQ_DATA_BOOL | WIRE_IRQ_ACTION_MASK, 2, 0, 3,
+				  "\1\0\1"));
+	EXPECT_EQ(0, fpc_region_post(client, 1, 9, "data", 4));
+	fpc_close(client);
 	EXPECT_TRUE(ended_well(pid));
 }
 
 TEST(more_fds_than_the_server_takes_are_not_sent)
 {
-	struct client *client;
+	struct fpc *client;
 	struct peer peer;
 	pid_t pid = start(&peer);
 	int fds[9];
@@ -412,17 +412,17 @@ TEST(more_fds_than_the_server_takes_are_not_sent)
 	ASSERT_NE(NULL, client);
 	for (unsigned int i = 0; i < 9; i++)
 		fds[i] = eventfd(0, 0);
-	EXPECT_EQ(-E2BIG, client_set_irqs(client, WIRE_IRQ_DATA_EVENTFD | WIRE_IRQ_ACTION_TRIGGER,
-					  FP_MSIX, 0, 9, fds));
-	EXPECT_EQ(0, client_reset(client));
-	client_close(client);
+	EXPECT_EQ(-E2BIG, fpc_set_irqs(client, WIRE_IRQ_DATA_EVENTFD | WIRE_IRQ_ACTION_TRIGGER,
+				       FP_MSIX, 0, 9, fds));
+	EXPECT_EQ(0, fpc_reset(client));
+	fpc_close(client);
 	EXPECT_TRUE(ended_well(pid));
 }
 
 TEST(transfers_of_a_mebibyte_arrive_whole)
 {
 	uint8_t *out = malloc(MIB), *in = malloc(MIB);
-	struct client *client;
+	struct fpc *client;
 	struct peer peer;
 	pid_t pid;
 
@@ -448,10 +448,10 @@ TEST(transfers_of_a_mebibyte_arrive_whole)
 	}
 	client = open_client(&peer);
 	ASSERT_NE(NULL, client);
-	EXPECT_EQ(0, client_region_write(client, 0, 0, out, MIB));
-	EXPECT_EQ(0, client_region_read(client, 0, 0, in, MIB));
+	EXPECT_EQ(0, fpc_region_write(client, 0, 0, out, MIB));
+	EXPECT_EQ(0, fpc_region_read(client, 0, 0, in, MIB));
 	EXPECT_EQ(0, memcmp(in, out, MIB));
-	client_close(client);
+	fpc_close(client);
 	EXPECT_TRUE(ended_well(pid));
 }
 
@@ -459,9 +459,9 @@ TEST(transfers_of_a_mebibyte_arrive_whole)
 
 TEST(a_reply_split_at_any_byte_is_taken)
 {
-	struct wire_irq_info info = { sizeof(info), WIRE_IRQ_EVENTFD, 2, 5 };
+	struct fpc_irq_info info = { sizeof(info), WIRE_IRQ_EVENTFD, 2, 5 };
 	size_t whole = sizeof(struct wire_header) + sizeof(info);
-	struct client *client;
+	struct fpc *client;
 	struct peer peer;
 	pid_t pid = start(&peer);
 
@@ -482,17 +482,17 @@ TEST(a_reply_split_at_any_byte_is_taken)
 	ASSERT_NE(NULL, client);
 	for (size_t split = 1; split < whole; split++) {
 		memset(&info, 0, sizeof(info));
-		EXPECT_EQ(0, client_irq_info(client, 2, &info));
+		EXPECT_EQ(0, fpc_irq_info(client, 2, &info));
 		EXPECT_EQ(5, info.count);
 	}
-	client_close(client);
+	fpc_close(client);
 	EXPECT_TRUE(ended_well(pid));
 }
 
 TEST(a_reply_with_another_msg_id_is_not_taken_for_the_answer)
 {
-	struct wire_irq_info info = { sizeof(info), WIRE_IRQ_EVENTFD, 2, 5 };
-	struct client *client;
+	struct fpc_irq_info info = { sizeof(info), WIRE_IRQ_EVENTFD, 2, 5 };
+	struct fpc *client;
 	struct peer peer;
 	pid_t pid = start(&peer);
 
@@ -513,16 +513,16 @@ TEST(a_reply_with_another_msg_id_is_not_taken_for_the_answer)
 	}
 	client = open_client(&peer);
 	ASSERT_NE(NULL, client);
-	EXPECT_EQ(0, client_irq_info(client, 2, &info));
+	EXPECT_EQ(0, fpc_irq_info(client, 2, &info));
 	EXPECT_EQ(5, info.count);
-	client_close(client);
+	fpc_close(client);
 	EXPECT_TRUE(ended_well(pid));
 }
 
 TEST(a_reply_to_another_command_is_refused)
 {
-	struct wire_irq_info info = { sizeof(info), WIRE_IRQ_EVENTFD, 2, 5 };
-	struct client *client;
+	struct fpc_irq_info info = { sizeof(info), WIRE_IRQ_EVENTFD, 2, 5 };
+	struct fpc *client;
 	struct peer peer;
 	pid_t pid = start(&peer);
 
@@ -537,16 +537,16 @@ TEST(a_reply_to_another_command_is_refused)
 	}
 	client = open_client(&peer);
 	ASSERT_NE(NULL, client);
-	EXPECT_EQ(-EPROTO, client_irq_info(client, 2, &info));
-	EXPECT_EQ(0, client_irq_info(client, 2, &info));
-	client_close(client);
+	EXPECT_EQ(-EPROTO, fpc_irq_info(client, 2, &info));
+	EXPECT_EQ(0, fpc_irq_info(client, 2, &info));
+	fpc_close(client);
 	EXPECT_TRUE(ended_well(pid));
 }
 
 TEST(commands_of_the_server_between_request_and_reply_are_answered)
 {
-	struct wire_irq_info info = { sizeof(info), WIRE_IRQ_EVENTFD, 2, 5 };
-	struct client *client;
+	struct fpc_irq_info info = { sizeof(info), WIRE_IRQ_EVENTFD, 2, 5 };
+	struct fpc *client;
 	struct peer peer;
 	pid_t pid = start(&peer);
 
@@ -569,9 +569,9 @@ TEST(commands_of_the_server_between_request_and_reply_are_answered)
 	}
 	client = open_client(&peer);
 	ASSERT_NE(NULL, client);
-	EXPECT_EQ(0, client_irq_info(client, 2, &info));
+	EXPECT_EQ(0, fpc_irq_info(client, 2, &info));
 	EXPECT_EQ(5, info.count);
-	client_close(client);
+	fpc_close(client);
 	EXPECT_TRUE(ended_well(pid));
 }
 
@@ -579,11 +579,11 @@ TEST(commands_of_the_server_between_request_and_reply_are_answered)
 
 TEST(a_reply_that_is_too_short_is_refused)
 {
-	struct wire_device_info device;
-	struct wire_region_info region;
-	struct client_io_fds set;
-	struct wire_irq_info irq;
-	struct client *client;
+	struct fpc_device_info device;
+	struct fpc_region_info region;
+	struct fpc_io_fds set;
+	struct fpc_irq_info irq;
+	struct fpc *client;
 	struct peer peer;
 	pid_t pid = start(&peer);
 	uint64_t value;
@@ -610,30 +610,30 @@ TEST(a_reply_that_is_too_short_is_refused)
 	client = open_client(&peer);
 	ASSERT_NE(NULL, client);
 	for (unsigned int len = 0; len < 16; len++) {
-		EXPECT_EQ(-EPROTO, client_device_info(client, &device));
+		EXPECT_EQ(-EPROTO, fpc_device_info(client, &device));
 	}
 	for (unsigned int len = 0; len < 32; len++) {
-		EXPECT_EQ(-EPROTO, client_region_info(client, 0, &region, NULL));
+		EXPECT_EQ(-EPROTO, fpc_region_info(client, 0, &region, NULL));
 	}
 	for (unsigned int len = 0; len < 16; len++) {
-		EXPECT_EQ(-EPROTO, client_irq_info(client, 0, &irq));
+		EXPECT_EQ(-EPROTO, fpc_irq_info(client, 0, &irq));
 	}
 	for (unsigned int len = 0; len < 24; len++) {
-		EXPECT_EQ(-EPROTO, client_region_read(client, 0, 0, &value, 8));
+		EXPECT_EQ(-EPROTO, fpc_region_read(client, 0, 0, &value, 8));
 	}
 	for (unsigned int len = 0; len < 16; len++) {
-		EXPECT_EQ(-EPROTO, client_region_write(client, 0, 0, &value, 8));
+		EXPECT_EQ(-EPROTO, fpc_region_write(client, 0, 0, &value, 8));
 	}
 	for (unsigned int len = 0; len < 16; len++) {
-		EXPECT_EQ(-EPROTO, client_region_io_fds(client, 0, &set));
+		EXPECT_EQ(-EPROTO, fpc_region_io_fds(client, 0, &set));
 	}
-	client_close(client);
+	fpc_close(client);
 	EXPECT_TRUE(ended_well(pid));
 }
 
 TEST(a_reply_that_is_longer_than_asked_for_does_no_harm)
 {
-	struct client *client;
+	struct fpc *client;
 	struct peer peer;
 	pid_t pid = start(&peer);
 	uint64_t values[2] = { 1, 2 };
@@ -652,10 +652,10 @@ TEST(a_reply_that_is_longer_than_asked_for_does_no_harm)
 	}
 	client = open_client(&peer);
 	ASSERT_NE(NULL, client);
-	EXPECT_EQ(0, client_region_read(client, 0, 0, &values[0], 8));
+	EXPECT_EQ(0, fpc_region_read(client, 0, 0, &values[0], 8));
 	EXPECT_EQ(0xeeeeeeeeeeeeeeee, values[0]);
 	EXPECT_EQ(2, values[1]);
-	client_close(client);
+	fpc_close(client);
 	EXPECT_TRUE(ended_well(pid));
 }
 
@@ -668,8 +668,8 @@ TEST(an_error_reply_is_its_errno)
 		{ EINVAL, -EINVAL }, { EPERM, -EPERM }, { ENOSPC, -ENOSPC }, { 4095, -4095 },
 		{ 0, -EIO },	     { 4096, -EIO },	{ 1u << 31, -EIO },  { UINT32_MAX, -EIO },
 	};
-	struct wire_irq_info info = { sizeof(info), WIRE_IRQ_EVENTFD, 2, 5 };
-	struct client *client;
+	struct fpc_irq_info info = { sizeof(info), WIRE_IRQ_EVENTFD, 2, 5 };
+	struct fpc *client;
 	struct peer peer;
 	pid_t pid = start(&peer);
 
@@ -692,16 +692,16 @@ TEST(an_error_reply_is_its_errno)
 	client = open_client(&peer);
 	ASSERT_NE(NULL, client);
 	for (unsigned int i = 0; i < 2 * COUNT(errors); i++) {
-		EXPECT_EQ(errors[i / 2].seen, client_irq_info(client, 2, &info));
+		EXPECT_EQ(errors[i / 2].seen, fpc_irq_info(client, 2, &info));
 	}
-	client_close(client);
+	fpc_close(client);
 	EXPECT_TRUE(ended_well(pid));
 }
 
 TEST(an_over_long_reply_is_refused_and_skipped)
 {
-	struct wire_irq_info info = { sizeof(info), WIRE_IRQ_EVENTFD, 2, 5 };
-	struct client *client;
+	struct fpc_irq_info info = { sizeof(info), WIRE_IRQ_EVENTFD, 2, 5 };
+	struct fpc *client;
 	struct peer peer;
 	pid_t pid = start(&peer);
 
@@ -718,16 +718,16 @@ TEST(an_over_long_reply_is_refused_and_skipped)
 	}
 	client = open_client(&peer);
 	ASSERT_NE(NULL, client);
-	EXPECT_EQ(-EPROTO, client_irq_info(client, 2, &info));
-	EXPECT_EQ(0, client_irq_info(client, 2, &info));
-	client_close(client);
+	EXPECT_EQ(-EPROTO, fpc_irq_info(client, 2, &info));
+	EXPECT_EQ(0, fpc_irq_info(client, 2, &info));
+	fpc_close(client);
 	EXPECT_TRUE(ended_well(pid));
 }
 
 TEST(fds_that_a_reply_should_not_bring_are_closed)
 {
-	struct wire_device_info device = { sizeof(device), 3, 9, 5 };
-	struct client *client;
+	struct fpc_device_info device = { sizeof(device), 3, 9, 5 };
+	struct fpc *client;
 	unsigned int before;
 	struct peer peer;
 	pid_t pid = start(&peer);
@@ -756,12 +756,12 @@ TEST(fds_that_a_reply_should_not_bring_are_closed)
 	client = open_client(&peer);
 	ASSERT_NE(NULL, client);
 	before = count_fds();
-	EXPECT_EQ(0, client_device_info(client, &device));
-	EXPECT_EQ(-EPROTO, client_device_info(client, &device));
-	EXPECT_EQ(-EINVAL, client_device_info(client, &device));
-	EXPECT_EQ(0, client_device_info(client, &device));
+	EXPECT_EQ(0, fpc_device_info(client, &device));
+	EXPECT_EQ(-EPROTO, fpc_device_info(client, &device));
+	EXPECT_EQ(-EINVAL, fpc_device_info(client, &device));
+	EXPECT_EQ(0, fpc_device_info(client, &device));
 	EXPECT_EQ(before, count_fds());
-	client_close(client);
+	fpc_close(client);
 	EXPECT_TRUE(ended_well(pid));
 }
 
@@ -769,11 +769,11 @@ TEST(fds_that_a_reply_should_not_bring_are_closed)
 
 TEST(a_server_that_closes_at_any_byte_of_its_reply_is_gone)
 {
-	struct wire_irq_info info = { sizeof(info), WIRE_IRQ_EVENTFD, 2, 5 };
+	struct fpc_irq_info info = { sizeof(info), WIRE_IRQ_EVENTFD, 2, 5 };
 
 	for (size_t len = 0; len < sizeof(struct wire_header) + sizeof(info); len++) {
 		unsigned int before = count_fds();
-		struct client *client;
+		struct fpc *client;
 		struct peer peer;
 		pid_t pid = start(&peer);
 
@@ -788,10 +788,10 @@ TEST(a_server_that_closes_at_any_byte_of_its_reply_is_gone)
 		}
 		client = open_client(&peer);
 		ASSERT_NE(NULL, client);
-		EXPECT_EQ(-ECONNRESET, client_irq_info(client, 2, &info));
-		EXPECT_EQ(-ECONNRESET, client_irq_info(client, 2, &info));
-		EXPECT_EQ(-ECONNRESET, client_region_post(client, 0, 0, "x", 1));
-		client_close(client);
+		EXPECT_EQ(-ECONNRESET, fpc_irq_info(client, 2, &info));
+		EXPECT_EQ(-ECONNRESET, fpc_irq_info(client, 2, &info));
+		EXPECT_EQ(-ECONNRESET, fpc_region_post(client, 0, 0, "x", 1));
+		fpc_close(client);
 		EXPECT_TRUE(ended_well(pid));
 		EXPECT_EQ(before, count_fds());
 	}
@@ -799,7 +799,7 @@ TEST(a_server_that_closes_at_any_byte_of_its_reply_is_gone)
 
 TEST(a_server_that_is_gone_before_the_question_is_gone)
 {
-	struct client *client;
+	struct fpc *client;
 	struct peer peer;
 	pid_t pid = start(&peer);
 
@@ -810,14 +810,14 @@ TEST(a_server_that_is_gone_before_the_question_is_gone)
 	client = open_client(&peer);
 	ASSERT_NE(NULL, client);
 	EXPECT_TRUE(ended_well(pid));
-	EXPECT_EQ(-ECONNRESET, client_reset(client));
-	EXPECT_EQ(-ECONNRESET, client_reset(client));
-	client_close(client);
+	EXPECT_EQ(-ECONNRESET, fpc_reset(client));
+	EXPECT_EQ(-ECONNRESET, fpc_reset(client));
+	fpc_close(client);
 }
 
 TEST(a_stream_that_makes_no_sense_ends_the_connection)
 {
-	struct client *client;
+	struct fpc *client;
 	struct peer peer;
 	pid_t pid = start(&peer);
 
@@ -831,9 +831,9 @@ TEST(a_stream_that_makes_no_sense_ends_the_connection)
 	}
 	client = open_client(&peer);
 	ASSERT_NE(NULL, client);
-	EXPECT_EQ(-ECONNRESET, client_reset(client));
+	EXPECT_EQ(-ECONNRESET, fpc_reset(client));
 	EXPECT_TRUE(ended_well(pid)); /* the client has hung up */
-	client_close(client);
+	fpc_close(client);
 }
 
 static int64_t now_ms(void)
@@ -846,8 +846,8 @@ static int64_t now_ms(void)
 
 TEST(a_server_that_does_not_answer_is_given_up_at_the_deadline)
 {
-	struct client_options options = { .timeout_ms = 50 };
-	struct client *client;
+	struct fpc_options options = { .timeout_ms = 50 };
+	struct fpc *client;
 	struct peer peer;
 	pid_t pid = start(&peer);
 	int64_t before;
@@ -857,21 +857,21 @@ TEST(a_server_that_does_not_answer_is_given_up_at_the_deadline)
 		take(&peer, WIRE_DEVICE_RESET);
 		done(&peer);
 	}
-	ASSERT_EQ(0, client_open(peer.fd, &options, &client));
+	ASSERT_EQ(0, fpc_open(peer.fd, &options, &client));
 	before = now_ms();
-	EXPECT_EQ(-ETIMEDOUT, client_reset(client));
+	EXPECT_EQ(-ETIMEDOUT, fpc_reset(client));
 	EXPECT_LE(before + 50, now_ms());
 	EXPECT_GT(before + PEER_DEADLINE_MS, now_ms());
-	EXPECT_EQ(-ECONNRESET, client_reset(client));
-	client_close(client);
+	EXPECT_EQ(-ECONNRESET, fpc_reset(client));
+	fpc_close(client);
 	EXPECT_TRUE(ended_well(pid));
 }
 
 TEST(a_server_that_says_nothing_at_all_is_given_up_at_the_deadline)
 {
-	struct client_options options = { .timeout_ms = 50 };
+	struct fpc_options options = { .timeout_ms = 50 };
 	unsigned int before = count_fds();
-	struct client *client;
+	struct fpc *client;
 	struct peer peer;
 	pid_t pid = start(&peer);
 
@@ -879,15 +879,15 @@ TEST(a_server_that_says_nothing_at_all_is_given_up_at_the_deadline)
 		take(&peer, WIRE_VERSION);
 		done(&peer);
 	}
-	EXPECT_EQ(-ETIMEDOUT, client_open(peer.fd, &options, &client));
+	EXPECT_EQ(-ETIMEDOUT, fpc_open(peer.fd, &options, &client));
 	EXPECT_TRUE(ended_well(pid));
 	EXPECT_EQ(before, count_fds());
 }
 
 TEST(a_server_that_talks_without_answering_is_given_up_at_the_deadline)
 {
-	struct client_options options = { .timeout_ms = 50 };
-	struct client *client;
+	struct fpc_options options = { .timeout_ms = 50 };
+	struct fpc *client;
 	struct peer peer;
 	pid_t pid = start(&peer);
 
@@ -903,16 +903,16 @@ TEST(a_server_that_talks_without_answering_is_given_up_at_the_deadline)
 			;
 		_exit(0);
 	}
-	ASSERT_EQ(0, client_open(peer.fd, &options, &client));
-	EXPECT_EQ(-ETIMEDOUT, client_reset(client));
-	client_close(client);
+	ASSERT_EQ(0, fpc_open(peer.fd, &options, &client));
+	EXPECT_EQ(-ETIMEDOUT, fpc_reset(client));
+	fpc_close(client);
 	EXPECT_TRUE(ended_well(pid));
 }
 
 TEST(posts_to_a_server_that_does_not_read_end_at_the_deadline)
 {
-	struct client_options options = { .timeout_ms = 50 };
-	struct client *client;
+	struct fpc_options options = { .timeout_ms = 50 };
+	struct fpc *client;
 	uint8_t *data = calloc(1, 65536);
 	struct peer peer;
 	pid_t pid = start(&peer);
@@ -923,11 +923,11 @@ TEST(posts_to_a_server_that_does_not_read_end_at_the_deadline)
 		pause();
 		_exit(1);
 	}
-	ASSERT_EQ(0, client_open(peer.fd, &options, &client));
+	ASSERT_EQ(0, fpc_open(peer.fd, &options, &client));
 	for (unsigned int i = 0; i < 100 && !ret; i++)
-		ret = client_region_post(client, 0, 0, data, 65536);
+		ret = fpc_region_post(client, 0, 0, data, 65536);
 	EXPECT_EQ(-ETIMEDOUT, ret);
-	client_close(client);
+	fpc_close(client);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	free(data);
@@ -935,7 +935,7 @@ TEST(posts_to_a_server_that_does_not_read_end_at_the_deadline)
 
 TEST(posts_to_a_server_that_reads_slowly_all_arrive_in_order)
 {
-	struct client *client;
+	struct fpc *client;
 	uint8_t *data = calloc(1, 65536);
 	struct peer peer;
 	pid_t pid = start(&peer);
@@ -953,10 +953,10 @@ TEST(posts_to_a_server_that_reads_slowly_all_arrive_in_order)
 	ASSERT_NE(NULL, client);
 	for (unsigned int i = 0; i < 100; i++) {
 		data[0] = (uint8_t)i;
-		ASSERT_EQ(0, client_region_post(client, 0, 0, data, 65536));
+		ASSERT_EQ(0, fpc_region_post(client, 0, 0, data, 65536));
 	}
-	EXPECT_EQ(0, client_reset(client));
-	client_close(client);
+	EXPECT_EQ(0, fpc_reset(client));
+	fpc_close(client);
 	EXPECT_TRUE(ended_well(pid));
 	free(data);
 }
@@ -991,7 +991,7 @@ TEST(a_version_that_was_not_proposed_or_json_that_is_no_good_is_refused)
 	for (unsigned int i = 0; i < COUNT(cases); i++) {
 		const struct version_case *c = &cases[i];
 		unsigned int before = count_fds();
-		struct client *client;
+		struct fpc *client;
 		struct peer peer;
 		pid_t pid = start(&peer);
 
@@ -1005,7 +1005,7 @@ TEST(a_version_that_was_not_proposed_or_json_that_is_no_good_is_refused)
 		{
 			TH_LOG("case %u", i);
 		}
-		client_close(client);
+		fpc_close(client);
 		EXPECT_TRUE(ended_well(pid));
 		EXPECT_EQ(before, count_fds());
 	}
@@ -1014,7 +1014,7 @@ TEST(a_version_that_was_not_proposed_or_json_that_is_no_good_is_refused)
 TEST(a_version_reply_that_is_short_or_without_nul_or_endless_is_refused)
 {
 	for (unsigned int i = 0; i < 4; i++) {
-		struct client *client;
+		struct fpc *client;
 		struct peer peer;
 		pid_t pid = start(&peer);
 
@@ -1045,7 +1045,7 @@ TEST(what_the_server_offers_is_the_limit)
 	static const char json[] =
 		"{\"capabilities\":{\"max_msg_fds\":3,\"max_data_xfer_size\":4096,"
 		"\"max_dma_maps\":7,\"pgsizes\":4096,\"migration\":{}}}";
-	struct client *client;
+	struct fpc *client;
 	struct peer peer;
 	pid_t pid = start(&peer);
 
@@ -1056,18 +1056,18 @@ TEST(what_the_server_offers_is_the_limit)
 	}
 	client = open_client(&peer);
 	ASSERT_NE(NULL, client);
-	EXPECT_EQ(1, client_limits(client)->minor);
-	EXPECT_EQ(3, client_limits(client)->max_msg_fds);
-	EXPECT_EQ(4096, client_limits(client)->max_data_xfer);
-	EXPECT_EQ(7, client_limits(client)->max_dma_maps);
-	client_close(client);
+	EXPECT_EQ(1, fpc_limits(client)->minor);
+	EXPECT_EQ(3, fpc_limits(client)->max_msg_fds);
+	EXPECT_EQ(4096, fpc_limits(client)->max_data_xfer);
+	EXPECT_EQ(7, fpc_limits(client)->max_dma_maps);
+	fpc_close(client);
 	EXPECT_TRUE(ended_well(pid));
 }
 
 TEST(a_server_that_refuses_version_is_told_by_its_errno)
 {
-	struct client_options options = { .timeout_ms = PEER_DEADLINE_MS };
-	struct client *client;
+	struct fpc_options options = { .timeout_ms = PEER_DEADLINE_MS };
+	struct fpc *client;
 	struct peer peer;
 	pid_t pid = start(&peer);
 
@@ -1076,17 +1076,17 @@ TEST(a_server_that_refuses_version_is_told_by_its_errno)
 		reply_error(&peer, EBUSY);
 		done(&peer);
 	}
-	EXPECT_EQ(-EBUSY, client_open(peer.fd, &options, &client));
+	EXPECT_EQ(-EBUSY, fpc_open(peer.fd, &options, &client));
 	EXPECT_TRUE(ended_well(pid));
 }
 
 TEST(nobody_at_the_socket_is_told_by_errno)
 {
-	struct client_options options = { 0 };
-	struct client *client;
+	struct fpc_options options = { 0 };
+	struct fpc *client;
 
-	EXPECT_EQ(-ENOENT, client_connect("/tmp/there/is/nobody", &options, &client));
-	EXPECT_EQ(-EINVAL, client_connect("", &options, &client));
+	EXPECT_EQ(-ENOENT, fpc_connect("/tmp/there/is/nobody", &options, &client));
+	EXPECT_EQ(-EINVAL, fpc_connect("", &options, &client));
 }
 
 /* ---- io fds that lie ---- */
@@ -1140,7 +1140,7 @@ TEST(io_fds_whose_numbers_do_not_agree_are_refused_and_closed)
 		{ { 16 + 48, 0, 0, 1 }, 16 + 48, 0, 0, 1 },  /* an entry without its fd */
 		{ { 16 + 48, 0, 0, 1 }, 16 + 48, 64, 0, 1 }, /* and with many */
 	};
-	struct client *client;
+	struct fpc *client;
 	unsigned int before;
 	struct peer peer;
 	pid_t pid = start(&peer);
@@ -1155,9 +1155,9 @@ TEST(io_fds_whose_numbers_do_not_agree_are_refused_and_closed)
 	ASSERT_NE(NULL, client);
 	before = count_fds();
 	for (unsigned int i = 0; i < COUNT(cases); i++) {
-		struct client_io_fds set;
+		struct fpc_io_fds set;
 
-		EXPECT_EQ(cases[i].result, client_region_io_fds(client, 0, &set))
+		EXPECT_EQ(cases[i].result, fpc_region_io_fds(client, 0, &set))
 		{
 			TH_LOG("case %u", i);
 		}
@@ -1166,10 +1166,10 @@ TEST(io_fds_whose_numbers_do_not_agree_are_refused_and_closed)
 			EXPECT_EQ(cases[i].nr_fds, set.nr_fds);
 			EXPECT_EQ(cases[i].nr_fds > 0, set.entries[0].fd >= 0);
 		}
-		client_io_fds_free(&set);
+		fpc_io_fds_free(&set);
 		EXPECT_EQ(before, count_fds());
 	}
-	client_close(client);
+	fpc_close(client);
 	EXPECT_TRUE(ended_well(pid));
 }
 
@@ -1187,7 +1187,7 @@ TEST(io_fds_whose_argsz_is_too_large_are_asked_for_once_more)
 		{ UINT32_MAX, { .result = -EPROTO }, false },
 		{ 1u << 20, { .result = -EPROTO }, false },
 	};
-	struct client *client;
+	struct fpc *client;
 	struct peer peer;
 	pid_t pid = start(&peer);
 
@@ -1204,24 +1204,24 @@ TEST(io_fds_whose_argsz_is_too_large_are_asked_for_once_more)
 	client = open_client(&peer);
 	ASSERT_NE(NULL, client);
 	for (unsigned int i = 0; i < COUNT(cases); i++) {
-		struct client_io_fds set;
+		struct fpc_io_fds set;
 
-		EXPECT_EQ(cases[i].second.result, client_region_io_fds(client, 0, &set))
+		EXPECT_EQ(cases[i].second.result, fpc_region_io_fds(client, 0, &set))
 		{
 			TH_LOG("case %u", i);
 		}
 		EXPECT_EQ(cases[i].second.nr_entries, set.nr_entries);
-		client_io_fds_free(&set);
+		fpc_io_fds_free(&set);
 	}
-	client_close(client);
+	fpc_close(client);
 	EXPECT_TRUE(ended_well(pid));
 }
 
 TEST(io_fds_may_share_an_fd_or_name_one_that_is_not_there)
 {
 	static const uint32_t indexes[] = { 0, 1, 0, 2, UINT32_MAX, 1u << 31 };
-	struct client_io_fds set;
-	struct client *client;
+	struct fpc_io_fds set;
+	struct fpc *client;
 	struct peer peer;
 	pid_t pid = start(&peer);
 
@@ -1247,7 +1247,7 @@ TEST(io_fds_may_share_an_fd_or_name_one_that_is_not_there)
 	}
 	client = open_client(&peer);
 	ASSERT_NE(NULL, client);
-	ASSERT_EQ(0, client_region_io_fds(client, 0, &set));
+	ASSERT_EQ(0, fpc_region_io_fds(client, 0, &set));
 	ASSERT_EQ(6, set.nr_entries);
 	EXPECT_EQ(2, set.nr_fds);
 	EXPECT_EQ(set.entries[0].fd, set.entries[2].fd);
@@ -1261,8 +1261,8 @@ TEST(io_fds_may_share_an_fd_or_name_one_that_is_not_there)
 		EXPECT_EQ(7, set.entries[i].datamatch);
 		EXPECT_EQ(9, set.entries[i].user_data);
 	}
-	client_io_fds_free(&set);
-	client_close(client);
+	fpc_io_fds_free(&set);
+	fpc_close(client);
 	EXPECT_TRUE(ended_well(pid));
 }
 

@@ -19,7 +19,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "client.h"
+#include "fastpath-client.h"
 #include "fastpath.h"
 #include "kselftest_harness.h"
 #include "lib/peer.h"
@@ -100,20 +100,20 @@ static int connect_to(const char *path)
 /* The id of the testdev that serves at `path`; UINT64_MAX when there is none. */
 static uint64_t id_of_device_at(const char *path)
 {
-	struct client_options options = { .timeout_ms = PEER_DEADLINE_MS };
+	struct fpc_options options = { .timeout_ms = PEER_DEADLINE_MS };
 	int64_t deadline = 0;
-	struct client *client;
+	struct fpc *client;
 	uint64_t id = UINT64_MAX;
 	int ret;
 
 	/* A server that has not noticed that its client is gone refuses the next one. */
 	do
-		ret = client_connect(path, &options, &client);
+		ret = fpc_connect(path, &options, &client);
 	while (ret && peer_time_left(&deadline));
 	if (ret)
 		return id;
-	client_region_read(client, FP_BAR2, offsetof(struct testdev_counters, id), &id, 8);
-	client_close(client);
+	fpc_region_read(client, FP_BAR2, offsetof(struct testdev_counters, id), &id, 8);
+	fpc_close(client);
 	return id;
 }
 
@@ -320,7 +320,6 @@ TEST_F(place, devices_are_spread_over_the_worker_threads)
 	char device[8][160];
 	const char *args[32] = { "--workers", "3" };
 	struct program program;
-	unsigned int threads;
 
 	for (unsigned int i = 0; i < 8; i++) {
 		snprintf(device[i], sizeof(device[i]), "testdev,id=%u,socket=%s%u", i, self->path,
@@ -518,9 +517,9 @@ TEST_F(place, clients_come_and_go_in_the_log_at_info)
 
 TEST_F(place, a_server_whose_log_nobody_reads_any_more_goes_on)
 {
-	struct client_options options = { .timeout_ms = PEER_DEADLINE_MS };
+	struct fpc_options options = { .timeout_ms = PEER_DEADLINE_MS };
 	int64_t deadline = 0;
-	struct client *client;
+	struct fpc *client;
 	int pipes[2], status;
 	pid_t pid;
 
@@ -535,12 +534,12 @@ TEST_F(place, a_server_whose_log_nobody_reads_any_more_goes_on)
 	}
 	close(pipes[0]);
 	close(pipes[1]);
-	while (client_connect(self->path, &options, &client)) {
+	while (fpc_connect(self->path, &options, &client)) {
 		ASSERT_NE(0, peer_time_left(&deadline));
 	}
-	EXPECT_EQ(-EOPNOTSUPP, client_call(client, 14, NULL, 0, NULL, 0, NULL, 0));
-	EXPECT_EQ(0, client_reset(client));
-	client_close(client);
+	EXPECT_EQ(-EOPNOTSUPP, fpc_call(client, 14, NULL, 0, NULL, 0, NULL, 0));
+	EXPECT_EQ(0, fpc_reset(client));
+	fpc_close(client);
 	kill(pid, SIGTERM);
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, status);
@@ -593,11 +592,11 @@ static bool extract_device(const char *path)
 
 TEST_F(place, the_device_in_the_readme_is_built_with_the_library_alone)
 {
-	struct client_options options = { .timeout_ms = PEER_DEADLINE_MS };
+	struct fpc_options options = { .timeout_ms = PEER_DEADLINE_MS };
 	const char *sanitizer = getenv("SAN");
 	struct program program;
-	struct client *client;
-	struct client_io_fds set;
+	struct fpc *client;
+	struct fpc_io_fds set;
 	int64_t deadline = 0;
 	uint64_t kicks = 0;
 	char build[4096], command[16384], device[128];
@@ -616,21 +615,21 @@ TEST_F(place, the_device_in_the_readme_is_built_with_the_library_alone)
 
 	snprintf(device, sizeof(device), "hello,socket=%s", self->path);
 	program_start(&program, "selftests/hello", ARGS("--device", device), false);
-	while (client_connect(self->path, &options, &client)) {
+	while (fpc_connect(self->path, &options, &client)) {
 		ASSERT_NE(0, peer_time_left(&deadline));
 	}
-	ASSERT_EQ(0, client_region_io_fds(client, FP_BAR0, &set));
+	ASSERT_EQ(0, fpc_region_io_fds(client, FP_BAR0, &set));
 	ASSERT_EQ(1, set.nr_entries);
 	EXPECT_EQ(0x10, set.entries[0].offset);
 	ASSERT_EQ(8, write(set.entries[0].fd, &(uint64_t){ 41 }, 8));
-	EXPECT_EQ(0, client_region_write(client, FP_BAR0, 0x10, &kicks, 4));
+	EXPECT_EQ(0, fpc_region_write(client, FP_BAR0, 0x10, &kicks, 4));
 	deadline = 0;
 	while (kicks != 42 && peer_time_left(&deadline)) {
-		ASSERT_EQ(0, client_region_read(client, FP_BAR0, 0, &kicks, 8));
+		ASSERT_EQ(0, fpc_region_read(client, FP_BAR0, 0, &kicks, 8));
 	}
 	EXPECT_EQ(42, kicks);
-	client_io_fds_free(&set);
-	client_close(client);
+	fpc_io_fds_free(&set);
+	fpc_close(client);
 	EXPECT_EQ(0, end(&program, SIGTERM));
 	unlink(program_path("selftests/hello"));
 }

@@ -19,6 +19,7 @@
 #include "fdkind.h"
 #include "kselftest_harness.h"
 #include "lib/peer.h"
+#include "ring.h"
 #include "testdev.h"
 
 #define FIXED sizeof(struct wire_region_io_fds)
@@ -59,6 +60,37 @@ FP_DEVICE(order) = {
 		.nr_doorbells = 1,
 	},
 };
+
+/* ---- a device with more doorbells than fds fit into a message ---- */
+
+#define MANY_DOORBELLS 70
+
+static struct fp_doorbell many_doorbells[MANY_DOORBELLS];
+
+static int many_access(struct fp_device *dev, struct fp_access *access)
+{
+	(void)dev;
+	(void)access;
+	return 0;
+}
+
+FP_DEVICE(many) = {
+	.name = "many",
+	.summary = "doorbells",
+	.pci = { .vendor = TESTDEV_VENDOR, .device = TESTDEV_DEVICE },
+	.regions[FP_BAR0] = {
+		.size = 4096,
+		.access = many_access,
+		.doorbells = many_doorbells,
+		.nr_doorbells = MANY_DOORBELLS,
+	},
+};
+
+static void __attribute__((constructor)) place_doorbells(void)
+{
+	for (unsigned int i = 0; i < MANY_DOORBELLS; i++)
+		many_doorbells[i] = (struct fp_doorbell){ .offset = 16ull * i, .width = 4 };
+}
 
 /* ---- helpers ---- */
 
@@ -283,6 +315,19 @@ TEST(no_more_entries_come_than_the_client_takes_fds)
 		EXPECT_EQ(FIXED + 48 * cases[i].entries, answer.argsz);
 		peer_stop(peer);
 	}
+}
+
+TEST(no_more_entries_come_than_fds_fit_into_a_message)
+{
+	struct peer *peer = peer_start("many", PEER_OWN_CLASSES);
+	struct wire_region_io_fds answer;
+
+	ASSERT_EQ(0, peer_version(peer, "{\"capabilities\":{\"max_msg_fds\":250}}"));
+	ASSERT_EQ(0, ask(peer, FP_BAR0, 8192, &answer));
+	EXPECT_EQ(RING_MAX_FDS, answer.count);
+	EXPECT_EQ(RING_MAX_FDS, peer->reply.nr_fds);
+	EXPECT_EQ(answer.argsz, peer->reply.len);
+	peer_stop(peer);
 }
 
 TEST(asking_again_hands_out_the_same_eventfds)

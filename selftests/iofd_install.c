@@ -13,8 +13,8 @@
 #define REGION_BYTES 0x1000u
 #define MANY 1100u
 
-#define DATAMATCH WIRE_IOEVENTFD_DATAMATCH
-#define PIO WIRE_IOEVENTFD_PIO
+#define DATAMATCH FPC_IOEVENTFD_DATAMATCH
+#define PIO FPC_IOEVENTFD_PIO
 
 static const struct iofd_target memory_bar = {
 	.device = "test",
@@ -37,9 +37,9 @@ static int new_eventfd(void)
 }
 
 /* A set as the client decodes it, of `nr` entries that share one eventfd. */
-static struct client_io_fds make_set(const struct client_io_fd *entries, uint32_t nr)
+static struct fpc_io_fds make_set(const struct fpc_io_fd *entries, uint32_t nr)
 {
-	struct client_io_fds set = {
+	struct fpc_io_fds set = {
 		.nr_entries = nr,
 		.nr_fds = 1,
 		.entries = calloc(nr, sizeof(*entries)),
@@ -57,9 +57,9 @@ static struct client_io_fds make_set(const struct client_io_fd *entries, uint32_
 }
 
 /* The field for which an entry with this fd is refused on its own; "" when it is not. */
-static const char *refused_fd(const struct iofd_target *target, struct client_io_fd entry, int fd)
+static const char *refused_fd(const struct iofd_target *target, struct fpc_io_fd entry, int fd)
 {
-	struct client_io_fds set = { .nr_entries = 1, .entries = &entry };
+	struct fpc_io_fds set = { .nr_entries = 1, .entries = &entry };
 	struct iofd_refusal refusal;
 
 	entry.fd = fd;
@@ -67,7 +67,7 @@ static const char *refused_fd(const struct iofd_target *target, struct client_io
 }
 
 /* The same with a good fd. */
-static const char *refused(const struct iofd_target *target, struct client_io_fd entry)
+static const char *refused(const struct iofd_target *target, struct fpc_io_fd entry)
 {
 	int fd = new_eventfd();
 	const char *field = refused_fd(target, entry, fd);
@@ -77,18 +77,18 @@ static const char *refused(const struct iofd_target *target, struct client_io_fd
 }
 
 /* The same for the second of two. */
-static const char *refused_next_to(struct client_io_fd first, struct client_io_fd second)
+static const char *refused_next_to(struct fpc_io_fd first, struct fpc_io_fd second)
 {
-	const struct client_io_fd entries[] = { first, second };
-	struct client_io_fds set = make_set(entries, 2);
+	const struct fpc_io_fd entries[] = { first, second };
+	struct fpc_io_fds set = make_set(entries, 2);
 	struct iofd_refusal refusal;
 	int ret = iofd_check(&memory_bar, &set, NULL, 1, &refusal);
 
-	client_io_fds_free(&set);
+	fpc_io_fds_free(&set);
 	return ret ? refusal.field : "";
 }
 
-#define ENTRY(...) ((struct client_io_fd){ __VA_ARGS__ })
+#define ENTRY(...) ((struct fpc_io_fd){ __VA_ARGS__ })
 
 /* ---- the check alone ---- */
 
@@ -150,8 +150,8 @@ TEST(the_space_of_entry_and_region_must_agree)
 
 TEST(an_ioregionfd_or_a_shadow_or_an_unknown_type_is_refused)
 {
-	EXPECT_STREQ("type", refused(&memory_bar, ENTRY(.size = 4, .type = WIRE_IO_FD_IOREGIONFD)));
-	EXPECT_STREQ("type", refused(&memory_bar, ENTRY(.size = 4, .type = WIRE_IO_FD_SHADOW)));
+	EXPECT_STREQ("type", refused(&memory_bar, ENTRY(.size = 4, .type = FPC_IO_FD_IOREGIONFD)));
+	EXPECT_STREQ("type", refused(&memory_bar, ENTRY(.size = 4, .type = FPC_IO_FD_SHADOW)));
 	EXPECT_STREQ("type", refused(&memory_bar, ENTRY(.size = 4, .type = UINT32_MAX)));
 }
 
@@ -197,9 +197,9 @@ TEST(an_eventfd_in_semaphore_mode_is_refused)
 
 TEST(two_that_kvm_could_not_tell_apart_are_refused)
 {
-	const struct client_io_fd four = ENTRY(.offset = 8, .size = 4);
-	const struct client_io_fd any = ENTRY(.offset = 8);
-	const struct client_io_fd fa =
+	const struct fpc_io_fd four = ENTRY(.offset = 8, .size = 4);
+	const struct fpc_io_fd any = ENTRY(.offset = 8);
+	const struct fpc_io_fd fa =
 		ENTRY(.offset = 8, .size = 4, .flags = DATAMATCH, .datamatch = 0xfa);
 
 	EXPECT_STREQ("offset", refused_next_to(four, four));
@@ -214,7 +214,7 @@ TEST(two_that_kvm_could_not_tell_apart_are_refused)
 
 TEST(two_that_share_bytes_but_not_the_address_are_refused)
 {
-	const struct client_io_fd eight = ENTRY(.offset = 8, .size = 8);
+	const struct fpc_io_fd eight = ENTRY(.offset = 8, .size = 8);
 
 	EXPECT_STREQ("offset", refused_next_to(eight, ENTRY(.offset = 12, .size = 4)));
 	EXPECT_STREQ("offset", refused_next_to(eight, ENTRY(.offset = 6, .size = 4)));
@@ -225,7 +225,7 @@ TEST(two_that_share_bytes_but_not_the_address_are_refused)
 
 TEST(two_at_one_address_that_differ_in_width_or_value_are_accepted)
 {
-	const struct client_io_fd fa = ENTRY(.size = 4, .flags = DATAMATCH, .datamatch = 0xfa);
+	const struct fpc_io_fd fa = ENTRY(.size = 4, .flags = DATAMATCH, .datamatch = 0xfa);
 
 	EXPECT_STREQ("",
 		     refused_next_to(fa, ENTRY(.size = 4, .flags = DATAMATCH, .datamatch = 0xce)));
@@ -234,13 +234,13 @@ TEST(two_at_one_address_that_differ_in_width_or_value_are_accepted)
 
 TEST(one_that_was_refused_is_in_nobodys_way)
 {
-	const struct client_io_fd entries[] = { { .size = 4 }, { .size = 4 } };
-	struct client_io_fds set = make_set(entries, 2);
+	const struct fpc_io_fd entries[] = { { .size = 4 }, { .size = 4 } };
+	struct fpc_io_fds set = make_set(entries, 2);
 	const bool none[2] = { false, false };
 	struct iofd_refusal refusal;
 
 	EXPECT_EQ(0, iofd_check(&memory_bar, &set, none, 1, &refusal));
-	client_io_fds_free(&set);
+	fpc_io_fds_free(&set);
 }
 
 /* ---- with KVM ---- */
@@ -270,9 +270,9 @@ FIXTURE_TEARDOWN(installed)
 /* Installs with the log captured. */
 static struct iofd_installed *install(struct bare_guest *guest, struct capture *said,
 				      const struct iofd_target *target,
-				      const struct client_io_fd *entries, uint32_t nr)
+				      const struct fpc_io_fd *entries, uint32_t nr)
 {
-	struct client_io_fds set = make_set(entries, nr);
+	struct fpc_io_fds set = make_set(entries, nr);
 	struct iofd_installed *installed = NULL;
 
 	capture_start(said);
@@ -289,13 +289,13 @@ static uint64_t count(int fd)
 	return read(fd, &value, sizeof(value)) == sizeof(value) ? value : 0;
 }
 
-static const struct client_io_fd three[] = {
+static const struct fpc_io_fd three[] = {
 	{ .offset = 0x10 },
 	{ .offset = 0x20, .size = 4 },
 	{ .offset = 0x30, .size = 4, .flags = DATAMATCH, .datamatch = 0xfa },
 };
 
-static const struct client_io_fd port[] = { { .offset = 0x40, .size = 1, .flags = PIO } };
+static const struct fpc_io_fd port[] = { { .offset = 0x40, .size = 1, .flags = PIO } };
 
 TEST_F(installed, stores_that_match_go_by_fd_and_all_others_to_the_bus)
 {
@@ -350,7 +350,7 @@ TEST_F(installed, what_is_uninstalled_goes_to_the_bus_again)
 
 TEST_F(installed, a_refused_one_goes_by_socket_and_one_line_says_why)
 {
-	const struct client_io_fd entries[] = {
+	const struct fpc_io_fd entries[] = {
 		{ .offset = 0x10 },
 		{ .offset = 0x20, .size = 4, .flags = 4 },
 		{ .offset = 0x30, .size = 4, .flags = DATAMATCH, .datamatch = 0xfa },
@@ -388,12 +388,12 @@ TEST_F(installed, one_that_kvm_has_already_goes_by_socket)
 
 TEST_F(installed, a_flood_of_them_is_cut_off)
 {
-	struct client_io_fd entries[MANY];
+	struct fpc_io_fd entries[MANY];
 	struct iofd_installed *memory;
 
 	NEEDS_KVM();
 	for (uint32_t i = 0; i < MANY; i++)
-		entries[i] = (struct client_io_fd){ .offset = i, .size = 1 };
+		entries[i] = (struct fpc_io_fd){ .offset = i, .size = 1 };
 	memory = install(&self->guest, &self->said, &memory_bar, entries, MANY);
 	/* KVM itself takes fewer from some point on; neither limit may hurt the others. */
 	EXPECT_LT(500, memory->nr_roads);

@@ -195,8 +195,18 @@ a_guest_uses_the_devices() {
 	check "the server has refused nothing" no_refusals
 }
 
+# An access before that has been seen to end it: docs/peers.md.
+await_eof() {
+	local deadline=$((SECONDS + 10))
+	until [ "$(grep -c 'failed to read header: EOF' qemu.log)" = 2 ]; do
+		[ $SECONDS -lt $deadline ] || return 1
+		sleep 0.05
+	done
+}
+
 the_server_dies() {
 	kill_server
+	check "QEMU notices, for both devices" await_eof
 	guest 'gone 0' 'gone 1'
 	start_server
 	guest 'gone 0'

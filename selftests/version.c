@@ -64,13 +64,13 @@ TEST(any_first_message_but_version_closes_the_connection)
 	struct peer *peer = peer_start("testdev", PEER_LISTEN);
 	uint8_t body[32] = { 32 };
 
-	for (uint16_t cmd = 0; cmd < WIRE_CMD_END + 1; cmd++) {
+	for (unsigned int cmd = 0; cmd < WIRE_CMD_END + 1; cmd++) {
 		if (cmd == WIRE_VERSION)
 			continue;
 		if (cmd % 2)
-			peer_post(peer, cmd, body, sizeof(body));
+			peer_post(peer, (uint16_t)cmd, body, sizeof(body));
 		else
-			peer_command(peer, cmd, body, sizeof(body), NULL, 0);
+			peer_command(peer, (uint16_t)cmd, body, sizeof(body), NULL, 0);
 		peer_await_end(peer);
 		peer_disconnect(peer);
 		peer->fd = peer_connect(peer);
@@ -414,9 +414,9 @@ TEST(a_text_without_its_nul_is_refused)
 TEST(what_is_formatted_parses_as_the_same)
 {
 	static const struct caps cases[] = {
-		{ 0, 1, 0, 1, false, true },
-		{ 16, 1048576, 65535, 4096, true, false },
-		{ UINT32_MAX, UINT32_MAX, UINT64_MAX, UINT64_MAX, true, true },
+		{ 0, 1, 0, 1, false, true, 0 },
+		{ 16, 1048576, 65535, 4096, true, false, 0 },
+		{ UINT32_MAX, UINT32_MAX, UINT64_MAX, UINT64_MAX, true, true, 0 },
 	};
 
 	for (unsigned int i = 0; i < COUNT(cases); i++) {

@@ -227,9 +227,9 @@ struct fake_server *fake_server_new(void)
 	return server;
 }
 
-int fake_server_connect(struct fake_server *server, unsigned int timeout_ms, struct client **client)
+int fake_server_connect(struct fake_server *server, unsigned int timeout_ms, struct fpc **client)
 {
-	const struct client_options options = { .timeout_ms = timeout_ms };
+	const struct fpc_options options = { .timeout_ms = timeout_ms };
 	int fds[2];
 	pid_t pid;
 
@@ -245,5 +245,5 @@ int fake_server_connect(struct fake_server *server, unsigned int timeout_ms, str
 			serve_one(server, fds[1]);
 	}
 	close(fds[1]);
-	return client_open(fds[0], &options, client);
+	return fpc_open(fds[0], &options, client);
 }

@@ -11,7 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "client.h"
+#include "fastpath-client.h"
 #include "wire.h"
 
 #define FAKE_NR_REGIONS 9u
@@ -50,7 +50,6 @@ struct fake_server {
 struct fake_server *fake_server_new(void);
 
 /* Starts it and connects a client that waits for `timeout_ms` for an answer; 0 or -errno. */
-int fake_server_connect(struct fake_server *server, unsigned int timeout_ms,
-			struct client **client);
+int fake_server_connect(struct fake_server *server, unsigned int timeout_ms, struct fpc **client);
 
 #endif

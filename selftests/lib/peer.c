@@ -36,35 +36,24 @@ static void show_log(const struct peer *peer)
 {
 	static const char title[] = "# The server said:\n";
 	char buf[4096];
-	off_t at = 0;
 	ssize_t len;
 
-	if (!peer->pid || peer->is_other)
+	if (!peer->pid || peer->is_other || lseek(peer->log, 0, SEEK_END) <= 0)
 		return;
-	while ((len = pread(peer->log, buf, sizeof(buf), at)) > 0) {
-		if (!at && write(STDERR_FILENO, title, sizeof(title) - 1) < 0)
-			return;
-		at += len;
+	lseek(peer->log, 0, SEEK_SET);
+	if (write(STDERR_FILENO, title, sizeof(title) - 1) < 0)
+		return;
+	while ((len = read(peer->log, buf, sizeof(buf))) > 0)
 		if (write(STDERR_FILENO, buf, (size_t)len) < 0)
 			return;
-	}
-}
-
-/* Where the second device of a server listens. */
-static const char *other_path(const struct peer *peer, char *path, size_t size)
-{
-	snprintf(path, size, "%s/other", peer->dir);
-	return path;
 }
 
 static void remove_files(const struct peer *peer)
 {
-	char path[sizeof(peer->path)];
-
 	if (!peer->pid || !*peer->dir)
 		return;
 	unlink(peer->path);
-	unlink(other_path(peer, path, sizeof(path)));
+	unlink(peer->other_path);
 	rmdir(peer->dir);
 }
 
@@ -175,6 +164,22 @@ static void make_place(struct peer *peer)
 	if (!mkdtemp(peer->dir))
 		fail("mkdtemp: %s", strerror(errno));
 	snprintf(peer->path, sizeof(peer->path), "%s/socket", peer->dir);
+	snprintf(peer->other_path, sizeof(peer->other_path), "%s/other", peer->dir);
+}
+
+/* A connection whose server's end is returned. */
+static int make_pair(struct peer *peer, bool roomy)
+{
+	int room = 16 << 20;
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
+		fail("socketpair: %s", strerror(errno));
+	/* What may be had without privileges depends on the host. */
+	if (roomy && setsockopt(pair[1], SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room)))
+		setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+	peer->fd = pair[0];
+	return pair[1];
 }
 
 struct peer *peer_start(const char *device, unsigned int how)
@@ -183,9 +188,6 @@ struct peer *peer_start(const char *device, unsigned int how)
 	char name[] = "fastpathd", option[] = "--device", device_arg[256], last_arg[256];
 	char *argv[6] = { name, option, device_arg };
 	CLEANUP_CLOSE int theirs = -1;
-	int room = 16 << 20;
-	char path[sizeof(peer->path)];
-	int pair[2];
 
 	if (!peer)
 		fail("out of memory");
@@ -195,21 +197,13 @@ struct peer *peer_start(const char *device, unsigned int how)
 		make_place(peer);
 		snprintf(device_arg, sizeof(device_arg), "%s,socket=%s", device, peer->path);
 	} else {
-		if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
-			fail("socketpair: %s", strerror(errno));
-		peer->fd = pair[0];
-		theirs = pair[1];
-		/* What may be had without privileges depends on the host. */
-		if (how & PEER_ROOMY &&
-		    setsockopt(theirs, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room)))
-			setsockopt(theirs, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+		theirs = make_pair(peer, how & PEER_ROOMY);
 		snprintf(device_arg, sizeof(device_arg), "%s", device);
 		snprintf(last_arg, sizeof(last_arg), "--fd=%d", theirs);
 		argv[3] = last_arg;
 	}
 	if (how & PEER_TWO) {
-		snprintf(last_arg, sizeof(last_arg), "%s,socket=%s", device,
-			 other_path(peer, path, sizeof(path)));
+		snprintf(last_arg, sizeof(last_arg), "%s,socket=%s", device, peer->other_path);
 		argv[3] = option;
 		argv[4] = last_arg;
 	}
@@ -237,7 +231,7 @@ struct peer *peer_other(const struct peer *peer)
 	other->log = peer->log;
 	other->pidfd = peer->pidfd;
 	other->is_other = true;
-	other_path(peer, other->path, sizeof(other->path));
+	memcpy(other->path, peer->other_path, sizeof(other->path));
 	other->next = peers;
 	peers = other;
 	peer_reconnect(other);

@@ -34,8 +34,9 @@ struct peer {
 	int log; /* what the server says to stderr and stdout */
 	int fd;	 /* our end of the connection; -1: none */
 	char dir[64];
-	char path[80]; /* of the server's socket; "": it was given a connected one */
-	bool is_other; /* the server is another peer's to stop */
+	char path[80];	     /* of the server's socket; "": it was given a connected one */
+	char other_path[80]; /* of a second device's */
+	bool is_other;	     /* the server is another peer's to stop */
 	uint16_t msg_id;
 	struct peer_reply reply;
 };

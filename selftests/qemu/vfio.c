@@ -112,22 +112,20 @@ static void drive(struct driven *driven, const struct pci *pci)
 /* MSI-X with an eventfd for each vector; `fds` NULL: off. */
 static int set_msix(const struct driven *driven, const int *fds)
 {
-	struct {
-		struct vfio_irq_set set;
-		int fds[NR_VECTORS];
-	} irqs = {
-		.set = {
-			.argsz = sizeof(irqs),
-			.flags = VFIO_IRQ_SET_ACTION_TRIGGER | (fds ? VFIO_IRQ_SET_DATA_EVENTFD :
-								      VFIO_IRQ_SET_DATA_NONE),
-			.index = VFIO_PCI_MSIX_IRQ_INDEX,
-			.count = fds ? NR_VECTORS : 0,
-		},
-	};
+	_Alignas(struct vfio_irq_set) char
+		bytes[sizeof(struct vfio_irq_set) + NR_VECTORS * sizeof(int)];
+	struct vfio_irq_set *set = (struct vfio_irq_set *)bytes;
 
+	*set = (struct vfio_irq_set){
+		.argsz = sizeof(bytes),
+		.flags = VFIO_IRQ_SET_ACTION_TRIGGER |
+			 (fds ? VFIO_IRQ_SET_DATA_EVENTFD : VFIO_IRQ_SET_DATA_NONE),
+		.index = VFIO_PCI_MSIX_IRQ_INDEX,
+		.count = fds ? NR_VECTORS : 0,
+	};
 	if (fds)
-		memcpy(irqs.fds, fds, sizeof(irqs.fds));
-	return ioctl(driven->device, VFIO_DEVICE_SET_IRQS, &irqs);
+		memcpy(set->data, fds, NR_VECTORS * sizeof(*fds));
+	return ioctl(driven->device, VFIO_DEVICE_SET_IRQS, set);
 }
 
 static bool arrived(int eventfd, int timeout_ms)

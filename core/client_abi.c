@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the public header says with its own words is what travels. */
+#include "client_call.h"
+
+#define SAME(name) static_assert((int)FPC_##name == (int)WIRE_##name, #name)
+#define SAME_AT(type, field)                                                                     \
+	static_assert(offsetof(struct fpc_##type, field) == offsetof(struct wire_##type, field), \
+		      #type "." #field)
+#define SAME_SIZE(type) \
+	static_assert(sizeof(struct fpc_##type) == sizeof(struct wire_##type), #type)
+
+SAME(MAJOR);
+SAME(VERSION);
+SAME(DMA_MAP);
+SAME(DMA_UNMAP);
+SAME(DEVICE_GET_INFO);
+SAME(DEVICE_GET_REGION_INFO);
+SAME(DEVICE_GET_REGION_IO_FDS);
+SAME(DEVICE_GET_IRQ_INFO);
+SAME(DEVICE_SET_IRQS);
+SAME(REGION_READ);
+SAME(REGION_WRITE);
+SAME(DMA_READ);
+SAME(DMA_WRITE);
+SAME(DEVICE_RESET);
+SAME(REGION_WRITE_MULTI);
+SAME(DEVICE_FEATURE);
+SAME(MIG_DATA_READ);
+SAME(MIG_DATA_WRITE);
+
+SAME(DMA_READABLE);
+SAME(DMA_WRITEABLE);
+SAME(DMA_BY_MMAP);
+SAME(DMA_BY_FILE_IO);
+SAME(DEVICE_RESETTABLE);
+SAME(DEVICE_PCI);
+SAME(REGION_READABLE);
+SAME(REGION_WRITEABLE);
+SAME(REGION_MMAP);
+SAME(REGION_CAPS);
+SAME(IRQ_EVENTFD);
+SAME(IRQ_MASKABLE);
+SAME(IRQ_AUTOMASKED);
+SAME(IRQ_NORESIZE);
+SAME(IO_FD_IOEVENTFD);
+SAME(IO_FD_IOREGIONFD);
+SAME(IO_FD_SHADOW);
+SAME(IOEVENTFD_DATAMATCH);
+SAME(IOEVENTFD_PIO);
+SAME(IRQ_DATA_NONE);
+SAME(IRQ_DATA_BOOL);
+SAME(IRQ_DATA_EVENTFD);
+SAME(IRQ_ACTION_MASK);
+SAME(IRQ_ACTION_UNMASK);
+SAME(IRQ_ACTION_TRIGGER);
+SAME(FEATURE_MIGRATION);
+SAME(FEATURE_MIG_DEVICE_STATE);
+SAME(FEATURE_DMA_LOGGING_START);
+SAME(FEATURE_DMA_LOGGING_STOP);
+SAME(FEATURE_DMA_LOGGING_REPORT);
+SAME(FEATURE_GET);
+SAME(FEATURE_SET);
+SAME(FEATURE_PROBE);
+SAME(MIGRATION_STOP_COPY);
+SAME(MIGRATION_P2P);
+SAME(MIGRATION_PRE_COPY);
+SAME(MIG_ERROR);
+SAME(MIG_STOP);
+SAME(MIG_RUNNING);
+SAME(MIG_STOP_COPY);
+SAME(MIG_RESUMING);
+SAME(MIG_PRE_COPY);
+
+static_assert((int)FPC_REGION_CAP_SPARSE_MMAP == (int)WIRE_CAP_SPARSE_MMAP, "SPARSE_MMAP");
+static_assert((int)FPC_REGION_CAP_TYPE == (int)WIRE_CAP_TYPE, "TYPE");
+
+SAME_SIZE(device_info);
+SAME_AT(device_info, num_irqs);
+SAME_SIZE(region_info);
+SAME_AT(region_info, cap_offset);
+SAME_AT(region_info, size);
+SAME_AT(region_info, offset);
+SAME_SIZE(irq_info);
+SAME_AT(irq_info, count);

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* fastpathctl: looks at vfio-user servers from outside. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "log.h"
+#include "probe.h"
+
+#ifndef FASTPATH_VERSION
+#define FASTPATH_VERSION "unversioned"
+#endif
+
+/* A sub-command: argv[0] is its name. Returns the exit status, having said what is wrong. */
+struct command {
+	const char *name;
+	const char *args;
+	const char *summary;
+	int (*run)(int argc, char **argv);
+};
+
+static const struct command commands[] = {
+	{ "probe", "SOCKET [--json] [--timeout MS]", "what is this server? Changes nothing there.",
+	  probe_main },
+};
+
+#define NR_COMMANDS (sizeof(commands) / sizeof(*commands))
+
+static void usage(FILE *to)
+{
+	fprintf(to, "Usage: fastpathctl COMMAND [args]\n"
+		    "Looks at vfio-user servers.\n\n");
+	for (size_t i = 0; i < NR_COMMANDS; i++)
+		fprintf(to, "  %s %s\n      %s\n", commands[i].name, commands[i].args,
+			commands[i].summary);
+	fprintf(to, "  --help, --version\n");
+}
+
+int main(int argc, char **argv)
+{
+	const char *name = argc > 1 ? argv[1] : NULL;
+
+	log_set_name("fastpathctl");
+	if (!name) {
+		log_error("no command given; try --help");
+		return EXIT_FAILURE;
+	}
+	if (!strcmp(name, "--help")) {
+		usage(stdout);
+		return EXIT_SUCCESS;
+	}
+	if (!strcmp(name, "--version")) {
+		printf("fastpathctl (fastpath %s)\n", FASTPATH_VERSION);
+		return EXIT_SUCCESS;
+	}
+	for (size_t i = 0; i < NR_COMMANDS; i++)
+		if (!strcmp(name, commands[i].name))
+			return commands[i].run(argc - 1, argv + 1);
+	log_error("'%s': no such %s; try --help", name, *name == '-' ? "option" : "command");
+	return EXIT_FAILURE;
+}
