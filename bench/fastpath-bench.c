@@ -14,7 +14,7 @@
 #define EXIT_SKIPPED 4
 
 #define DEFAULT_OPS 10000
-#define DEFAULT_REPEAT 50
+#define DEFAULT_REPEAT 200
 #define MAX_OPS 10000000
 
 struct options {
@@ -73,7 +73,7 @@ static void usage(FILE *to)
 		"  --target BAR:OFFSET:WIDTH\n"
 		"                      where to access a device that is no testdev\n"
 		"  --ops N             accesses by each road (10000)\n"
-		"  --repeat N          in so many rounds, each with all roads (50)\n"
+		"  --repeat N          in so many rounds, each with all roads (200)\n"
 		"  --cpus GUEST,SERVER where they run (the first two CPUs)\n"
 		"  --roads ROAD,...    only these\n"
 		"  --json FILE, --csv FILE\n"
