@@ -201,8 +201,6 @@ static bool ends_in_next(const struct channel *channel, const struct ring_receiv
 	size_t in_len = channel->in_len;
 	struct wire_header hdr;
 
-	if (channel->skip)
-		return received->len <= channel->skip;
 	if (in_len + received->len <= sizeof(hdr))
 		return true;
 	if (in_len && in_len < sizeof(hdr)) /* then it only completes the header */

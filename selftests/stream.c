@@ -334,6 +334,36 @@ TEST(messages_in_one_read_each_get_their_own_fds)
 	peer_stop(peer);
 }
 
+TEST(fds_that_come_with_the_end_of_a_split_header_are_not_that_messages)
+{
+	struct peer *peer = peer_open("testdev", 0);
+	struct wire_dma_map map = window(MIB, 4096);
+	uint8_t message[4096] = { 0 };
+	int file = file_of(4096);
+	size_t len;
+
+	/* One that is long and comes in two, so that the server has seen a large msg_size. */
+	len = peer_message(message, 1, 14, message + 64, 4000);
+	peer_send(peer, message, 100, NULL, 0);
+	peer_drain(peer);
+	peer_send(peer, message + 100, len - 100, NULL, 0);
+	EXPECT_EQ(EOPNOTSUPP, peer_answer(peer, 1, 14));
+
+	for (size_t split = 1; split < sizeof(struct wire_header); split++) {
+		map.address += MIB;
+		len = peer_message(message, 2, WIRE_DEVICE_GET_INFO, &ask_info, sizeof(ask_info));
+		peer_send(peer, message, split, NULL, 0);
+		peer_drain(peer);
+		peer_freeze(peer);
+		peer_send(peer, message + split, len - split, NULL, 0);
+		peer_command(peer, WIRE_DMA_MAP, &map, sizeof(map), &file, 1);
+		peer_thaw(peer);
+		EXPECT_EQ(0, peer_answer(peer, 2, WIRE_DEVICE_GET_INFO));
+		EXPECT_EQ(0, peer_answer(peer, peer->msg_id, WIRE_DMA_MAP));
+	}
+	peer_stop(peer);
+}
+
 TEST(fds_that_a_message_may_not_carry_are_refused_and_closed)
 {
 	struct peer *peer = peer_open("testdev", 0);
@@ -457,7 +487,9 @@ TEST(an_over_long_message_is_refused_and_skipped)
 	int fds[2];
 
 	make_eventfds(fds, 2);
-	memset(junk, 0xff, hdr.msg_size);
+	/* What would be answered if it were taken for messages. */
+	for (size_t at = 0; at < hdr.msg_size; at += sizeof(hdr))
+		peer_message(junk + at, 4, 14, NULL, 0);
 	memcpy(junk, &hdr, sizeof(hdr));
 	for (unsigned int i = 0; i < 2; i++) {
 		peer_send(peer, junk, hdr.msg_size, fds, 2);
