@@ -149,6 +149,24 @@ struct fp_region {
 	 */
 	uint32_t type;
 	uint32_t subtype;
+	/* With FP_REGION_MMAP: where the region begins in the file that the client gets, bytes. */
+	uint64_t file_offset;
+};
+
+/* What a client is told of the server's limits. 0: as much as there is. */
+struct fp_limits {
+	uint32_t max_msg_fds;	     /* fds in one message: 16 */
+	uint64_t max_data_xfer_size; /* bytes of one access or transfer: 1 MiB */
+	uint64_t max_dma_maps;	     /* windows at a time: 65,535 */
+	uint64_t pgsizes; /* page sizes of windows, or-ed: 4,096. They begin and end at the smallest. */
+};
+
+/* Guest memory that the client opens to the device, or closes. */
+struct fp_window {
+	uint64_t iova;
+	uint64_t size; /* bytes */
+	bool readable, writable;
+	bool mapped; /* into this process: fp_dma() reaches it, and not only transfers do */
 };
 
 /* Capabilities that the core knows all about. MSI and MSI-X come with irqs[]. */
@@ -198,6 +216,14 @@ struct fp_key {
 	const char *help;
 };
 
+/* What the core tells a device of its client. */
+enum fp_event {
+	FP_CLIENT_CAME, /* VERSION is done */
+	FP_CLIENT_GONE, /* its windows and interrupts with it */
+	FP_WINDOW_OPENED,
+	FP_WINDOW_CLOSED, /* what fp_dma() gave of it is not there any more */
+};
+
 /* A device's state on its way to or from another server. */
 struct fp_stream;
 
@@ -210,6 +236,16 @@ struct fp_class {
 	struct fp_pci pci;
 	struct fp_region regions[FP_MAX_REGIONS];
 	uint32_t irqs[FP_NR_IRQS]; /* how many of each kind */
+	struct fp_limits limits;
+
+	/*
+	 * Optional, for a class whose shape depends on its keys: `own` is the device's own copy of
+	 * the class, to be changed. What it comes to point to has to live as long as the device:
+	 * see fp_alloc(). 0 or -errno, having said why with fp_error().
+	 */
+	int (*configure)(struct fp_device *dev, struct fp_class *own);
+	/* Optional: hears of the client. `window` is NULL except where the event is about one. */
+	void (*event)(struct fp_device *dev, enum fp_event event, const struct fp_window *window);
 
 	/*
 	 * All optional. open(): 0 or -errno, having said why with fp_error(). reset(): 0, or
@@ -250,6 +286,9 @@ FP_PUBLIC int fp_main(int argc, char **argv);
 
 /* The device's own state, state_bytes long. */
 FP_PUBLIC void *fp_state(struct fp_device *dev);
+
+/* `bytes` of zeroed memory that lives as long as the device. NULL when memory is out. */
+FP_PUBLIC void *fp_alloc(struct fp_device *dev, size_t bytes);
 
 /* "NAME: ..." to the log. */
 FP_PUBLIC void fp_error(struct fp_device *dev, const char *fmt, ...)
@@ -301,6 +340,18 @@ FP_PUBLIC void fp_timer_start(struct fp_device *dev, struct fp_timer *timer, uin
 
 /* The call does not come any more. To be done for every timer in close(). */
 FP_PUBLIC void fp_timer_stop(struct fp_timer *timer);
+
+/* Waits for an fd of the device's own, embedded in the device's state. */
+struct fp_watch {
+	void (*ready)(struct fp_device *dev, struct fp_watch *watch);
+	void *core[3]; /* not the device's */
+};
+
+/* Has ready() called once, when `fd` can be read from. The fd stays the device's. */
+FP_PUBLIC void fp_watch_start(struct fp_device *dev, struct fp_watch *watch, int fd);
+
+/* The call does not come any more. To be done for every watch before its fd is closed. */
+FP_PUBLIC void fp_watch_stop(struct fp_watch *watch);
 
 /*
  * A transfer from or to guest memory, embedded in the device's state. It works for whatever the
