@@ -44,7 +44,7 @@ static ssize_t do_version(struct request *request, void *reply)
 	struct command_peer *peer = request->peer;
 	const struct channel_msg *msg = request->msg;
 	struct wire_version version = { .major = WIRE_MAJOR, .minor = WIRE_MINOR };
-	struct caps ours = caps_ours;
+	struct caps ours = request->dev->caps;
 	struct wire_version asked;
 	const char *why;
 	int len;
@@ -65,6 +65,7 @@ static ssize_t do_version(struct request *request, void *reply)
 	if (len < 0)
 		return len;
 	peer->negotiated = true;
+	device_attach(request->dev);
 	return answer(reply, &version, sizeof(version)) + len;
 }
 
@@ -249,7 +250,7 @@ static size_t region_read_count(const struct request *request)
 	struct wire_region_access access;
 
 	memcpy(&access, request->msg->body, sizeof(access));
-	return access.count <= caps_ours.max_data_xfer_size ? access.count : 0;
+	return access.count <= request->dev->caps.max_data_xfer_size ? access.count : 0;
 }
 
 static ssize_t later(int ret)
@@ -263,7 +264,7 @@ static ssize_t region_read(struct request *request, void *reply)
 	int ret;
 
 	memcpy(&access, request->msg->body, sizeof(access));
-	if (access.count > caps_ours.max_data_xfer_size)
+	if (access.count > request->dev->caps.max_data_xfer_size)
 		return refuse(request, "count", -EINVAL);
 	ret = region_access(request->dev, access.region, access.offset,
 			    (uint8_t *)reply + sizeof(access), access.count, false, &request->later,
@@ -279,7 +280,7 @@ static ssize_t region_write(struct request *request, void *reply)
 
 	memcpy(&access, msg->body, sizeof(access));
 	if (access.count != msg->body_len - sizeof(access) ||
-	    access.count > caps_ours.max_data_xfer_size)
+	    access.count > request->dev->caps.max_data_xfer_size)
 		return refuse(request, "count", -EINVAL);
 	ret = region_access(request->dev, access.region, access.offset,
 			    (void *)(msg->body + sizeof(access)), access.count, true,
@@ -325,13 +326,13 @@ static ssize_t reset(struct request *request, void *reply)
 static struct feature_call feature_call(const struct request *request)
 {
 	uint64_t theirs = request->peer->caps.max_data_xfer_size;
+	uint64_t ours = request->dev->caps.max_data_xfer_size;
 
 	return (struct feature_call){
 		.dev = request->dev,
 		.body = request->msg->body,
 		.len = request->msg->body_len,
-		.max_data = theirs < caps_ours.max_data_xfer_size ? theirs :
-								    caps_ours.max_data_xfer_size,
+		.max_data = theirs < ours ? theirs : ours,
 	};
 }
 
@@ -373,7 +374,7 @@ static ssize_t mig_data_write(struct request *request, void *reply)
 	ssize_t ret;
 
 	(void)reply;
-	call.max_data = caps_ours.max_data_xfer_size;
+	call.max_data = request->dev->caps.max_data_xfer_size;
 	ret = feature_mig_write(&call);
 	request->field = call.field;
 	return ret;

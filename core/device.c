@@ -50,16 +50,11 @@ const struct fp_key *device_key(const struct fp_class *class_, const char *name)
 
 static int set_string(struct fp_device *dev, void *at, const char *value)
 {
-	char **strings = reallocarray(dev->strings, dev->nr_strings + 1, sizeof(*strings));
-	char *copy = strdup(value);
+	char *copy = fp_alloc(dev, strlen(value) + 1);
 
-	if (strings)
-		dev->strings = strings;
-	if (!strings || !copy) {
-		free(copy);
+	if (!copy)
 		return -ENOMEM;
-	}
-	dev->strings[dev->nr_strings++] = copy;
+	strcpy(copy, value);
 	*(const char **)at = copy;
 	return 0;
 }
@@ -116,10 +111,76 @@ static int set_option(struct fp_device *dev, const struct keyval *option)
 
 /* ---- what the core keeps for every device ---- */
 
+/* What fp_alloc() gave, freed with the device. */
+struct device_memory {
+	struct device_memory *next;
+	max_align_t bytes[];
+};
+
+void *fp_alloc(struct fp_device *dev, size_t bytes)
+{
+	struct device_memory *memory =
+		bytes <= SIZE_MAX / 2 ? calloc(1, sizeof(*memory) + bytes) : NULL;
+
+	if (!memory)
+		return NULL;
+	memory->next = dev->memory;
+	dev->memory = memory;
+	return memory->bytes;
+}
+
+static void free_memory(struct fp_device *dev)
+{
+	while (dev->memory) {
+		struct device_memory *memory = dev->memory;
+
+		dev->memory = memory->next;
+		free(memory);
+	}
+}
+
 static int config_access(struct fp_device *dev, struct fp_access *access)
 {
 	pci_access(&dev->pci, access);
 	return 0;
+}
+
+static void tell(struct fp_device *dev, enum fp_event event, const struct fp_window *window)
+{
+	if (dev->class_->event)
+		dev->class_->event(dev, event, window);
+}
+
+static void window_event(struct dma *dma, enum fp_event event, const struct fp_window *window)
+{
+	tell((struct fp_device *)((char *)dma - offsetof(struct fp_device, dma)), event, window);
+}
+
+static const char *limits_check(const struct fp_limits *limits)
+{
+	if (limits->max_msg_fds > RING_MAX_FDS)
+		return "max_msg_fds is above 64";
+	if (limits->max_data_xfer_size > WIRE_DEFAULT_MAX_DATA_XFER)
+		return "max_data_xfer_size is above 1 MiB";
+	if (limits->max_dma_maps > WIRE_DEFAULT_MAX_DMA_MAPS)
+		return "max_dma_maps is above 65535";
+	return NULL;
+}
+
+static void init_limits(struct fp_device *dev)
+{
+	const struct fp_limits *limits = &dev->class_->limits;
+
+	dev->caps = caps_ours;
+	if (limits->max_msg_fds)
+		dev->caps.max_msg_fds = limits->max_msg_fds;
+	if (limits->max_data_xfer_size)
+		dev->caps.max_data_xfer_size = limits->max_data_xfer_size;
+	if (limits->max_dma_maps)
+		dev->caps.max_dma_maps = limits->max_dma_maps;
+	if (limits->pgsizes)
+		dev->caps.pgsizes = limits->pgsizes;
+	dma_init(&dev->dma, dev->caps.max_dma_maps, dev->caps.pgsizes, window_event);
 }
 
 static int check_class(const struct fp_class *class_)
@@ -134,6 +195,8 @@ static int check_class(const struct fp_class *class_)
 		}
 	}
 	why = pci_check(class_);
+	if (!why)
+		why = limits_check(&class_->limits);
 	if (!why)
 		return 0;
 	log_error("device class %s: %s", class_->name, why);
@@ -156,6 +219,7 @@ static int init_regions(struct fp_device *dev)
 
 	if (ret)
 		return ret;
+	init_limits(dev);
 	dev->nr_regions = count_regions(dev->class_);
 	memcpy(dev->regions, dev->class_->regions, sizeof(dev->regions));
 	pci_init(&dev->pci, dev->class_);
@@ -171,6 +235,16 @@ static int init_regions(struct fp_device *dev)
 
 /* ---- life ---- */
 
+/* Has a class whose shape depends on its keys fill in its copy. */
+static int configure(struct fp_device *dev)
+{
+	if (!dev->class_->configure)
+		return 0;
+	dev->own = *dev->class_;
+	dev->class_ = &dev->own;
+	return dev->own.configure(dev, &dev->own);
+}
+
 static int init(struct fp_device *dev, const struct keyval *options, size_t nr_options)
 {
 	int ret;
@@ -183,7 +257,9 @@ static int init(struct fp_device *dev, const struct keyval *options, size_t nr_o
 		if (ret)
 			return ret;
 	}
-	ret = init_regions(dev);
+	ret = configure(dev);
+	if (!ret)
+		ret = init_regions(dev);
 	if (!ret && dev->class_->open)
 		ret = dev->class_->open(dev);
 	return ret;
@@ -195,12 +271,10 @@ static void dispose(struct fp_device *dev)
 	migration_close(dev);
 	for (unsigned int i = 0; i < FP_NR_IRQS; i++)
 		irq_close(&dev->irqs[i]);
-	for (size_t i = 0; i < dev->nr_strings; i++)
-		free(dev->strings[i]);
-	free(dev->strings);
 	for (unsigned int i = 0; i < dev->nr_regions; i++)
 		region_close(dev, i);
 	pci_msix_close(dev);
+	free_memory(dev);
 	free(dev->state);
 	free(dev);
 }
@@ -224,6 +298,12 @@ int device_open(const struct fp_class *class_, const char *name, struct ring *ri
 	return ret;
 }
 
+void device_attach(struct fp_device *dev)
+{
+	dev->has_client = true;
+	tell(dev, FP_CLIENT_CAME, NULL);
+}
+
 void device_detach(struct fp_device *dev)
 {
 	dev->link = NULL;
@@ -234,6 +314,9 @@ void device_detach(struct fp_device *dev)
 	dma_unmap_all(&dev->dma);
 	for (unsigned int i = 0; i < FP_NR_IRQS; i++)
 		irq_forget(&dev->irqs[i]);
+	if (dev->has_client)
+		tell(dev, FP_CLIENT_GONE, NULL);
+	dev->has_client = false;
 }
 
 int device_reset(struct fp_device *dev)

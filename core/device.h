@@ -5,6 +5,7 @@
 #ifndef FASTPATH_DEVICE_H
 #define FASTPATH_DEVICE_H
 
+#include "caps.h"
 #include "deferred.h"
 #include "dirty.h"
 #include "dma.h"
@@ -34,7 +35,8 @@ struct device_link {
 
 struct fp_device {
 	const struct fp_class *class_;
-	const char *name; /* for the log */
+	struct fp_class own; /* class_, when it was configured for this device */
+	const char *name;    /* for the log */
 	struct ring *ring;
 	void *state;
 	struct fp_region regions[FP_MAX_REGIONS];
@@ -43,11 +45,12 @@ struct fp_device {
 	struct pci pci;
 	struct pci_msix msix;
 	uint8_t *msix_table;
-	char **strings; /* values of string keys */
-	size_t nr_strings;
+	struct device_memory *memory; /* of fp_alloc() */
+	struct caps caps;	      /* what its client is told */
 	struct migration migration;
 
 	/* The client's, until device_detach(). */
+	bool has_client; /* VERSION is done */
 	struct dma dma;
 	struct dirty dirty;
 	struct irq_kind irqs[FP_NR_IRQS];
@@ -82,6 +85,9 @@ int device_open(const struct fp_class *class_, const char *name, struct ring *ri
 
 /* The key `name` of a class, or NULL. */
 const struct fp_key *device_key(const struct fp_class *class_, const char *name);
+
+/* The client is there: VERSION is done. */
+void device_attach(struct fp_device *dev);
 
 /* The client is gone: drops all it had set up. The device's state stays. */
 void device_detach(struct fp_device *dev);

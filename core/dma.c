@@ -20,6 +20,24 @@ struct dma_window {
 	size_t base_skip; /* from there to the window's first byte */
 };
 
+void dma_init(struct dma *dma, uint64_t max, uint64_t pgsizes, dma_event_fn *event)
+{
+	*dma = (struct dma){ .max = max, .page = pgsizes & -pgsizes, .event = event };
+}
+
+static void tell(struct dma *dma, enum fp_event event, const struct dma_window *window)
+{
+	const struct fp_window told = {
+		.iova = window->address,
+		.size = window->size,
+		.readable = window->flags & WIRE_DMA_READABLE,
+		.writable = window->flags & WIRE_DMA_WRITEABLE,
+		.mapped = window->base,
+	};
+
+	dma->event(dma, event, &told);
+}
+
 /* The first window that ends behind `address`. */
 static size_t find(const struct dma *dma, uint64_t address)
 {
@@ -38,13 +56,13 @@ static size_t find(const struct dma *dma, uint64_t address)
 	return low;
 }
 
-static int check(const struct wire_dma_map *map, int fd, const char **field)
+static int check(const struct dma *dma, const struct wire_dma_map *map, int fd, const char **field)
 {
 	*field = "size";
-	if (!map->size || map->size > SIZE_MAX / 2)
+	if (!map->size || map->size > SIZE_MAX / 2 || map->size & (dma->page - 1))
 		return -EINVAL;
 	*field = "address";
-	if (map->address + (map->size - 1) < map->address)
+	if (map->address + (map->size - 1) < map->address || map->address & (dma->page - 1))
 		return -EINVAL;
 	*field = "flags";
 	if (map->flags & ~(uint32_t)WIRE_DMA_MAP_FLAGS)
@@ -120,7 +138,7 @@ int dma_map(struct dma *dma, const struct wire_dma_map *map, int fd, const char 
 		.flags = map->flags,
 		.fd = -1,
 	};
-	int ret = check(map, fd, field);
+	int ret = check(dma, map, fd, field);
 
 	if (ret)
 		return ret;
@@ -133,7 +151,7 @@ int dma_map(struct dma *dma, const struct wire_dma_map *map, int fd, const char 
 			       0 :
 			       -EEXIST;
 	}
-	if (dma->nr >= WIRE_DEFAULT_MAX_DMA_MAPS)
+	if (dma->nr >= dma->max)
 		return -ENOSPC;
 	if (fd >= 0) {
 		ret = check_file(map, fd, field);
@@ -149,7 +167,20 @@ int dma_map(struct dma *dma, const struct wire_dma_map *map, int fd, const char 
 	ret = insert(dma, at, &window);
 	if (ret)
 		drop(&window);
+	else
+		tell(dma, FP_WINDOW_OPENED, &window);
 	return ret;
+}
+
+/* From here on nobody finds it; then the device hears of it. */
+static void remove_window(struct dma *dma, size_t at)
+{
+	struct dma_window window = dma->windows[at];
+
+	memmove(&dma->windows[at], &dma->windows[at + 1], (dma->nr - at - 1) * sizeof(window));
+	dma->nr--;
+	drop(&window);
+	tell(dma, FP_WINDOW_CLOSED, &window);
 }
 
 int dma_unmap(struct dma *dma, const struct wire_dma_unmap *unmap, const char **field)
@@ -172,18 +203,16 @@ int dma_unmap(struct dma *dma, const struct wire_dma_unmap *unmap, const char **
 	window = &dma->windows[at];
 	if (window->address != unmap->address || window->size != unmap->size)
 		return -ENOENT;
-	drop(window);
-	memmove(window, window + 1, (dma->nr - at - 1) * sizeof(*window));
-	dma->nr--;
+	remove_window(dma, at);
 	return 0;
 }
 
 void dma_unmap_all(struct dma *dma)
 {
-	for (size_t i = 0; i < dma->nr; i++)
-		drop(&dma->windows[i]);
+	while (dma->nr)
+		remove_window(dma, dma->nr - 1);
 	free(take_ptr(dma->windows));
-	*dma = (struct dma){ 0 };
+	dma->room = 0;
 }
 
 int dma_find(const struct dma *dma, uint64_t iova, bool write, struct dma_span *span)

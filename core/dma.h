@@ -9,22 +9,34 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "fastpath.h"
 #include "wire.h"
 
 struct dma_window;
+struct dma;
+
+/* A window has come or goes: FP_WINDOW_*. */
+typedef void dma_event_fn(struct dma *dma, enum fp_event event, const struct fp_window *window);
 
 struct dma {
 	struct dma_window *windows; /* by address, disjoint */
 	size_t nr;
 	size_t room;
+	uint64_t max;  /* windows */
+	uint64_t page; /* bytes: what a window begins and ends at */
+	dma_event_fn *event;
 };
+
+/* No windows yet; `max` at most, of pages whose sizes are or-ed in `pgsizes`. */
+void dma_init(struct dma *dma, uint64_t max, uint64_t pgsizes, dma_event_fn *event);
 
 /*
  * Adds the window that a DMA_MAP describes. Takes `fd` (-1: none), also on failure.
- *   -EINVAL  size 0, an address or offset that wraps, unknown flags, by mmap or file I/O without
- *            an fd, an fd that is shorter than the window; *field names what is wrong
+ *   -EINVAL  size 0, an address or offset that wraps, an address or size that is not of whole
+ *            pages, unknown flags, by mmap or file I/O without an fd, an fd that is shorter than the
+ *            window; *field names what is wrong
  *   -EEXIST  it overlaps a live one; but the same one again, with the same offset, is fine
- *   -ENOSPC  WIRE_DEFAULT_MAX_DMA_MAPS windows are live
+ *   -ENOSPC  as many windows as may be are live
  *   another -errno of mmap()
  */
 int dma_map(struct dma *dma, const struct wire_dma_map *map, int fd, const char **field);

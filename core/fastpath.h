@@ -158,7 +158,8 @@ struct fp_limits {
 	uint32_t max_msg_fds;	     /* fds in one message: 16 */
 	uint64_t max_data_xfer_size; /* bytes of one access or transfer: 1 MiB */
 	uint64_t max_dma_maps;	     /* windows at a time: 65,535 */
-	uint64_t pgsizes; /* page sizes of windows, or-ed: 4,096. They begin and end at the smallest. */
+	uint64_t
+		pgsizes; /* page sizes of windows, or-ed: 4,096. They begin and end at the smallest. */
 };
 
 /* Guest memory that the client opens to the device, or closes. */

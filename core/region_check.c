@@ -93,6 +93,9 @@ static const char *areas_check(const struct fp_region *region)
 {
 	uint64_t end = 0;
 
+	if (region->file_offset % FP_PAGE || region->size > INT64_MAX ||
+	    region->file_offset > INT64_MAX - region->size)
+		return "a region begins in its file at no multiple of 4096 bytes, or too far";
 	if (region->size % FP_PAGE)
 		return "a region that the client may map is not a multiple of 4096 bytes";
 	if (region->nr_areas > REGION_MAX_AREAS)
@@ -115,7 +118,9 @@ static const char *memory_check(const struct fp_region *region)
 {
 	if (region->flags & FP_REGION_MMAP)
 		return areas_check(region);
-	return region->nr_areas ? "areas in a region without FP_REGION_MMAP" : NULL;
+	return region->nr_areas || region->file_offset ?
+		       "areas or a file offset in a region without FP_REGION_MMAP" :
+		       NULL;
 }
 
 const char *region_check(unsigned int index, const struct fp_region *region)

@@ -97,6 +97,7 @@ ssize_t region_info(const struct fp_device *dev, const struct wire_region_info *
 	}
 	if (content.memory) {
 		info.flags |= WIRE_REGION_MMAP;
+		info.offset = region->file_offset;
 		*fd = dev->cores[asked->index].share.fd;
 	}
 	if (content.type || content.sparse) {

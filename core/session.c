@@ -399,7 +399,7 @@ static void run(struct session *session, struct channel_msg *msg, uint64_t done)
 }
 
 /* What a message may look like, for every command in one place. NULL when it may be run. */
-static const char *check(const struct channel_msg *msg, int *error)
+static const char *check(const struct session *session, const struct channel_msg *msg, int *error)
 {
 	const struct command *command = command_find(msg->hdr.cmd);
 
@@ -414,7 +414,8 @@ static const char *check(const struct channel_msg *msg, int *error)
 		return "msg_size is too large";
 	if (msg->body_len < command->min)
 		return "msg_size is too small";
-	if (msg->fds_lost || msg->nr_fds > command->max_fds)
+	if (msg->fds_lost || msg->nr_fds > command->max_fds ||
+	    msg->nr_fds > session->dev->caps.max_msg_fds)
 		return "it brings too many fds";
 	return NULL;
 }
@@ -422,7 +423,7 @@ static const char *check(const struct channel_msg *msg, int *error)
 static void handle(struct session *session, struct channel_msg *msg, uint64_t done)
 {
 	int error;
-	const char *why = check(msg, &error);
+	const char *why = check(session, msg, &error);
 
 	if (!session->peer.negotiated && (why || msg->hdr.cmd != WIRE_VERSION)) {
 		end(session, why ? why : "its first message is not VERSION");

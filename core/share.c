@@ -41,11 +41,12 @@ int share_open(struct share *share, const struct fp_region *region)
 {
 	CLEANUP_CLOSE int fd = memfd_create("fastpath region", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	struct share new = { .size = region->size };
+	off_t start = (off_t)region->file_offset;
 	int ret;
 
-	if (fd < 0 || ftruncate(fd, (off_t)region->size))
+	if (fd < 0 || ftruncate(fd, start + (off_t)region->size))
 		return -errno;
-	new.base = mmap(NULL, new.size, PROT_NONE, MAP_SHARED, fd, 0);
+	new.base = mmap(NULL, new.size, PROT_NONE, MAP_SHARED, fd, start);
 	if (new.base == MAP_FAILED)
 		return -errno;
 	ret = permit(&new, region);

@@ -12,7 +12,7 @@
 #include "fastpath.h"
 
 struct share {
-	int fd;	       /* a file as long as the region, whose size nobody can change */
+	int fd;	       /* a file that ends with the region, whose size nobody can change */
 	uint8_t *base; /* where byte 0 of it is mapped; NULL: there is no such memory */
 	size_t size;   /* bytes */
 };

@@ -144,11 +144,23 @@ TEST(a_window_keeps_no_fd_open)
 {
 	struct peer *peer = peer_open("testdev", 0);
 	unsigned int before = peer_count_fds(peer);
-	struct memory memory = memory_of(PAGE);
+	struct memory memory = memory_of(2 * PAGE);
 
-	ASSERT_EQ(0, map(peer, 0, PAGE, RAM, memory.fd, 0));
-	ASSERT_EQ(EEXIST, map(peer, 0, PAGE / 2, RAM, memory.fd, 0));
+	ASSERT_EQ(0, map(peer, 0, 2 * PAGE, RAM, memory.fd, 0));
+	ASSERT_EQ(EEXIST, map(peer, 0, PAGE, RAM, memory.fd, 0));
 	EXPECT_EQ(before, peer_count_fds(peer));
+	peer_stop(peer);
+}
+
+TEST(a_window_begins_and_ends_at_pages_of_the_smallest_size_that_was_offered)
+{
+	struct peer *peer = peer_open("testdev", 0);
+	struct memory memory = memory_of(2 * PAGE);
+
+	EXPECT_EQ(EINVAL, map(peer, 0, PAGE / 2, RAM, memory.fd, 0));
+	EXPECT_EQ(EINVAL, map(peer, 0, PAGE + 1, RAM, memory.fd, 0));
+	EXPECT_EQ(EINVAL, map(peer, PAGE / 2, PAGE, RAM, memory.fd, 0));
+	EXPECT_EQ(0, map(peer, PAGE, PAGE, RAM, memory.fd, 0));
 	peer_stop(peer);
 }
 
