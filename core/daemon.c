@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "cleanup.h"
 #include "fastpath.h"
@@ -26,6 +27,7 @@
 /* A --device as given. */
 struct wanted {
 	char *text; /* what `device` points into */
+	char *name; /* when none was given */
 	struct keyval pairs[MAX_KEYS];
 	struct served_options device;
 };
@@ -37,6 +39,7 @@ struct options {
 	int fd; /* -1: not given */
 	struct ring_wait wait;
 	unsigned int workers;
+	const char *state_dir; /* NULL: not given */
 };
 
 enum {
@@ -45,6 +48,7 @@ enum {
 	OPT_FD,
 	OPT_WAIT,
 	OPT_WORKERS,
+	OPT_STATE,
 	OPT_LOG_LEVEL,
 	OPT_HELP,
 	OPT_VERSION
@@ -56,6 +60,7 @@ static const struct option long_options[] = {
 	{ "fd", required_argument, NULL, OPT_FD },
 	{ "wait", required_argument, NULL, OPT_WAIT },
 	{ "workers", required_argument, NULL, OPT_WORKERS },
+	{ "state", required_argument, NULL, OPT_STATE },
 	{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "version", no_argument, NULL, OPT_VERSION },
@@ -64,6 +69,7 @@ static const struct option long_options[] = {
 
 /* Keys that every device has, taken by the server. */
 static const struct fp_key common_keys[] = {
+	{ .name = "name", .help = "what the device is called; default: NAME, NAME-2 and so on" },
 	{ .name = "socket",
 	  .help = "PATH to listen at; needed unless --socket-path or --fd is given" },
 	{ .name = "io-fds-layout", .help = "deployed (48-byte entries, the default) or spec (40)" },
@@ -97,6 +103,7 @@ static void usage(FILE *to, const char *program)
 		"  --wait=POLICY                 how to wait for work: block (the default), or\n"
 		"                                spin=MICROSECONDS to look for it before sleeping\n"
 		"  --workers=N                   threads that share the devices, 1 to 64 (1)\n"
+		"  --state=DIR                   keep the devices' state there, and go on from it\n"
 		"  --log-level=LEVEL             error, warn (the default), info or debug\n"
 		"  --help, --version\n\n"
 		"Devices and their keys:\n",
@@ -166,6 +173,7 @@ static int parse_device(struct wanted *wanted, const char *text)
 		print_devices(stderr);
 		return -EINVAL;
 	}
+	device->name = keyval_get(wanted->pairs, (size_t)nr, "name");
 	device->socket = keyval_get(wanted->pairs, (size_t)nr, "socket");
 	device->fd = -1;
 	if (parse_layout(keyval_get(wanted->pairs, (size_t)nr, "io-fds-layout"), &device->io_fds))
@@ -222,6 +230,23 @@ static int parse_workers(const char *text, unsigned int *workers)
 	return 0;
 }
 
+/* The directory is made if it is not there. */
+static int parse_state(const char *text, const char **dir)
+{
+	struct stat st;
+
+	if ((mkdir(text, 0700) && errno != EEXIST) || stat(text, &st)) {
+		log_error("--state=%s: %s", text, strerror(errno));
+		return -EINVAL;
+	}
+	if (!S_ISDIR(st.st_mode)) {
+		log_error("--state=%s: it is not a directory", text);
+		return -EINVAL;
+	}
+	*dir = text;
+	return 0;
+}
+
 static int parse_one(struct options *options, int opt, const char *program)
 {
 	enum log_level level;
@@ -241,6 +266,8 @@ static int parse_one(struct options *options, int opt, const char *program)
 		return -EINVAL;
 	case OPT_WORKERS:
 		return parse_workers(optarg, &options->workers);
+	case OPT_STATE:
+		return parse_state(optarg, &options->state_dir);
 	case OPT_LOG_LEVEL:
 		if (log_level_parse(optarg, &level)) {
 			log_error("--log-level=%s: wants error, warn, info or debug", optarg);
@@ -291,6 +318,70 @@ static int place(struct options *options)
 	return 0;
 }
 
+static bool is_named(const struct options *options, const char *name)
+{
+	for (size_t i = 0; i < options->nr_wanted; i++) {
+		const char *other = options->wanted[i].device.name;
+
+		if (other && !strcmp(other, name))
+			return true;
+	}
+	return false;
+}
+
+/* Files are called so, and people type it. */
+static bool is_good_name(const char *name)
+{
+	return *name && *name != '.' && *name != '-' && strlen(name) <= 64 &&
+	       !name[strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				  "0123456789._-")];
+}
+
+static int check_names(const struct options *options)
+{
+	for (size_t i = 0; i < options->nr_wanted; i++) {
+		const char *name = options->wanted[i].device.name;
+
+		if (!name)
+			continue;
+		if (!is_good_name(name)) {
+			log_error("--device: name=%s: wants letters, digits, '.', '_' and '-', "
+				  "64 at most",
+				  name);
+			return -EINVAL;
+		}
+		for (size_t j = 0; j < i; j++)
+			if (options->wanted[j].device.name &&
+			    !strcmp(options->wanted[j].device.name, name)) {
+				log_error("--device: name=%s: two devices have it", name);
+				return -EINVAL;
+			}
+	}
+	return 0;
+}
+
+/* Those without a name are called by their class: testdev, testdev-2. */
+static int name_devices(struct options *options)
+{
+	int ret = check_names(options);
+
+	for (size_t i = 0; i < options->nr_wanted && !ret; i++) {
+		struct wanted *wanted = &options->wanted[i];
+		const char *class_name = wanted->device.class_->name;
+
+		for (unsigned int n = 1; !wanted->device.name && !ret; n++) {
+			free(wanted->name);
+			if (asprintf(&wanted->name, n > 1 ? "%s-%u" : "%s", class_name, n) < 0) {
+				wanted->name = NULL;
+				ret = -ENOMEM;
+			} else if (!is_named(options, wanted->name)) {
+				wanted->device.name = wanted->name;
+			}
+		}
+	}
+	return ret;
+}
+
 /* 0; 1 when there is nothing left to do; -errno. */
 static int parse(struct options *options, int argc, char **argv, const char *program)
 {
@@ -303,7 +394,9 @@ static int parse(struct options *options, int argc, char **argv, const char *pro
 		log_error("'%s': not an option; try --help", argv[optind]);
 		ret = -EINVAL;
 	}
-	return ret ? ret : place(options);
+	if (!ret)
+		ret = place(options);
+	return ret ? ret : name_devices(options);
 }
 
 static int serve(const struct options *options)
@@ -322,6 +415,7 @@ static int serve(const struct options *options)
 	for (size_t i = 0; i < options->nr_wanted; i++) {
 		devices[i] = options->wanted[i].device;
 		devices[i].options = options->wanted[i].pairs;
+		devices[i].state_dir = options->state_dir;
 	}
 	ret = server_run(&server);
 	free(devices);
@@ -339,8 +433,10 @@ int fp_main(int argc, char **argv)
 	ret = parse(&options, argc, argv, program);
 	if (!ret)
 		ret = serve(&options);
-	for (size_t i = 0; i < options.nr_wanted; i++)
+	for (size_t i = 0; i < options.nr_wanted; i++) {
+		free(options.wanted[i].name);
 		free(options.wanted[i].text);
+	}
 	free(options.wanted);
 	return ret < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 }

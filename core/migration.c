@@ -38,6 +38,12 @@ bool migration_is_offered(const struct fp_device *dev)
 	return dev->class_->save && dev->class_->load;
 }
 
+bool migration_is_whole(const struct fp_device *dev)
+{
+	return migration_is_offered(dev) && dev->migration.state != WIRE_MIG_ERROR &&
+	       dev->migration.state != WIRE_MIG_RESUMING;
+}
+
 /* ---- what was kept while the device stood ---- */
 
 static bool runs(const struct fp_device *dev)
@@ -100,6 +106,11 @@ static int run(struct fp_device *dev)
 	deliver_irqs(dev);
 	deliver_rings(dev);
 	return 0;
+}
+
+void migration_run(struct fp_device *dev)
+{
+	run(dev);
 }
 
 static int drop_stream(struct fp_device *dev)

@@ -30,6 +30,12 @@ void migration_close(struct fp_device *dev);
 /* Whether its class can be migrated at all. */
 bool migration_is_offered(const struct fp_device *dev);
 
+/* Whether the device holds all of its state: it can be saved, and none is to be loaded. */
+bool migration_is_whole(const struct fp_device *dev);
+
+/* A device whose state was loaded without a client's doing runs on: what waited is delivered. */
+void migration_run(struct fp_device *dev);
+
 /*
  * MIG_DEVICE_STATE is to be set, once nothing is in flight: hands what rang until now to the
  * handlers of a device that runs, which may begin something.

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "keep.h"
 #include "log.h"
 #include "session.h"
 #include "socket.h"
@@ -21,15 +22,34 @@ struct served {
 	struct fp_device *dev;
 	char *name; /* for the log: the class, and the socket */
 	char *socket;
+	char *state;   /* the file in which the device's state is kept; NULL: nowhere */
 	int listen_fd; /* -1: it has one client and no more */
 	struct ring_op accept;
 	struct ring_op retry;
 	enum command_io_fds io_fds;
 	struct session *session; /* NULL: no client */
+	bool is_ready;		 /* the device is there, in the state that it was kept in */
 	int next_fd; /* a client that came before we heard that the last has left; -1: none */
 };
 
 static int start_session(struct served *served, int fd);
+
+bool served_is_settling(const struct served *served)
+{
+	const struct fp_device *dev = served->dev;
+
+	return served->state && (dev->deferred || dev->transfers || dev->is_resetting);
+}
+
+static void keep(struct served *served)
+{
+	if (!served->state)
+		return;
+	if (!served_is_settling(served))
+		keep_save(served->dev, served->state);
+	else /* the next client's end is another chance, and so is the server's */
+		log_info("%s: its state is not kept now: something is in flight", served->name);
+}
 
 static void session_ended(void *opaque)
 {
@@ -37,6 +57,7 @@ static void session_ended(void *opaque)
 
 	log_info("%s: the client is gone", served->name);
 	served->session = NULL;
+	keep(served);
 	if (served->next_fd >= 0)
 		start_session(served, take_fd(&served->next_fd));
 }
@@ -119,6 +140,17 @@ static int listen_at(struct served *served, const char *path)
 	return 0;
 }
 
+static int load(struct served *served, const struct served_options *options)
+{
+	if (asprintf(&served->state, "%s/%s.state", options->state_dir, options->name) < 0) {
+		served->state = NULL;
+		return -ENOMEM;
+	}
+	if (!migration_is_offered(served->dev))
+		log_warn("%s: its state is not kept: such a device can't save it", served->name);
+	return keep_load(served->dev, served->state);
+}
+
 static int start(struct served *served, const struct served_options *options, int *fd)
 {
 	int ret;
@@ -130,6 +162,8 @@ static int start(struct served *served, const struct served_options *options, in
 	}
 	ret = device_open(options->class_, served->name, served->ring, options->options,
 			  options->nr_options, &served->dev);
+	if (!ret && options->state_dir)
+		ret = load(served, options);
 	if (!ret)
 		ret = options->socket ? listen_at(served, options->socket) :
 					start_session(served, take_fd(fd));
@@ -141,21 +175,30 @@ bool served_has_work(const struct served *served)
 	return served->session || served->listen_fd >= 0;
 }
 
+void served_stop(struct served *served)
+{
+	cleanup_close(&served->next_fd);
+	served->next_fd = -1;
+	if (served->session)
+		session_close(take_ptr(served->session));
+	ring_cancel(&served->accept);
+	ring_cancel(&served->retry);
+	if (served->listen_fd >= 0)
+		ring_close_fd(served->ring, take_fd(&served->listen_fd));
+}
+
 void served_close(struct served *served)
 {
 	if (!served)
 		return;
-	cleanup_close(&served->next_fd);
-	if (served->session)
-		session_close(served->session);
-	ring_cancel(&served->accept);
-	ring_cancel(&served->retry);
-	if (served->listen_fd >= 0)
-		ring_close_fd(served->ring, served->listen_fd);
+	served_stop(served);
+	if (served->is_ready)
+		keep(served);
 	if (served->socket)
 		unlink(served->socket);
 	device_close(served->dev);
 	free(served->socket);
+	free(served->state);
 	free(served->name);
 	free(served);
 }
@@ -175,6 +218,7 @@ int served_open(struct ring *ring, const struct served_options *options, struct 
 	served->retry.done = retry_accept;
 	served->io_fds = options->io_fds;
 	ret = start(served, options, &fd);
+	served->is_ready = !ret;
 	if (ret)
 		served_close(served);
 	else

@@ -14,9 +14,11 @@ struct served;
 
 struct served_options {
 	const struct fp_class *class_;
+	const char *name;   /* of the device, no other in this server has it */
 	const char *socket; /* path to listen at; NULL: `fd` is connected already */
 	int fd;
 	enum command_io_fds io_fds;
+	const char *state_dir;	      /* where the state is kept, in NAME.state; NULL: nowhere */
 	const struct keyval *options; /* the device's own */
 	size_t nr_options;
 };
@@ -30,6 +32,12 @@ int served_open(struct ring *ring, const struct served_options *options, struct 
 
 /* Whether it has a client or may still get one. */
 bool served_has_work(const struct served *served);
+
+/* The client is sent away, and no other is let in. */
+void served_stop(struct served *served);
+
+/* Whether its state is to be kept, and what the device has begun is not done yet. */
+bool served_is_settling(const struct served *served);
 
 /* Ends its session, closes the device, removes the socket file; NULL is nothing. */
 void served_close(struct served *served);

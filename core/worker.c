@@ -10,6 +10,9 @@
 
 #include "log.h"
 
+/* How long a device whose state is kept may take to end what it has begun. */
+#define SETTLE_NS 2000000000ull
+
 struct worker {
 	struct worker_options options;
 	pthread_t thread;
@@ -20,6 +23,8 @@ struct worker {
 	size_t nr_served;
 	struct ring_op stop_op;
 	bool stop;
+	struct ring_op settle_op;
+	bool is_late;
 };
 
 static void told_to_stop(struct ring_op *op, int res, const struct ring_received *received)
@@ -71,6 +76,37 @@ static int serve(struct worker *worker)
 	return ret;
 }
 
+static bool is_settling(const struct worker *worker)
+{
+	for (size_t i = 0; i < worker->nr_served; i++)
+		if (served_is_settling(worker->served[i]))
+			return true;
+	return false;
+}
+
+static void out_of_time(struct ring_op *op, int res, const struct ring_received *received)
+{
+	struct worker *worker = (struct worker *)((char *)op - offsetof(struct worker, settle_op));
+
+	(void)res;
+	(void)received;
+	worker->is_late = true;
+}
+
+/* What devices have begun is part of the state that is to be kept: it gets the time to be done. */
+static void settle(struct worker *worker)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < worker->nr_served; i++)
+		served_stop(worker->served[i]);
+	worker->settle_op.done = out_of_time;
+	ring_timeout(worker->ring, &worker->settle_op, SETTLE_NS);
+	while (!worker->is_late && (!ret || ret == -EINTR) && is_settling(worker))
+		ret = ring_turn(worker->ring, -1);
+	ring_cancel(&worker->settle_op);
+}
+
 static void *run(void *opaque)
 {
 	struct worker *worker = opaque;
@@ -81,6 +117,8 @@ static void *run(void *opaque)
 	sem_post(&worker->started);
 	if (!ret)
 		ret = serve(worker);
+	if (!ret)
+		settle(worker);
 	while (worker->nr_served)
 		served_close(worker->served[--worker->nr_served]);
 	ring_close(worker->ring);

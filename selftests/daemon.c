@@ -191,6 +191,9 @@ TEST(a_bad_value_is_refused_with_its_option_and_what_is_wanted)
 		{ { "--device", "testdev" }, "no socket=PATH" },
 		{ { "--device", "testdev,socket=" }, "socket=: " },
 		{ { "--device", "" }, "no device ''" },
+		{ { "--device", "testdev,socket=/nowhere,name=" }, "name=: wants letters" },
+		{ { "--device", "testdev,socket=/nowhere,name=a/b" }, "name=a/b: wants letters" },
+		{ { "--device", "testdev,socket=/nowhere,name=.." }, "name=..: wants letters" },
 		{ { "--wait=spin" }, "--wait=spin: wants block or spin=" },
 		{ { "--wait=spin=x" }, "--wait=spin=x: wants block or spin=" },
 		{ { "--wait=spin=1000001" }, "--wait=spin=1000001: wants block or spin=" },
@@ -255,6 +258,15 @@ TEST_F(place, an_fd_that_is_no_connected_stream_socket_is_refused)
 		EXPECT_EQ(1, run(&program, ARGS("--device", "testdev", option)));
 		EXPECT_TRUE(says(program.complained, "it is not a connected stream socket"));
 	}
+}
+
+TEST(two_devices_of_one_name_are_refused)
+{
+	struct program program;
+
+	EXPECT_EQ(1, run(&program, ARGS("--device", "testdev,socket=/nowhere/a,name=x", "--device",
+					"testdev,socket=/nowhere/b,name=x")));
+	EXPECT_TRUE(says(program.complained, "name=x: two devices have it"));
 }
 
 /* ---- sockets ---- */

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "keep.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cleanup.h"
+#include "log.h"
+#include "state.h"
+
+#define CLEANUP_STREAM __attribute__((cleanup(stream_clear)))
+
+static int read_all(int fd, struct fp_stream *to)
+{
+	struct stat st;
+	size_t done = 0;
+
+	if (fstat(fd, &st))
+		return -errno;
+	if (!S_ISREG(st.st_mode))
+		return -EINVAL;
+	if ((uint64_t)st.st_size > FP_STREAM_MAX)
+		return -EFBIG;
+	if (stream_extend(to, (size_t)st.st_size))
+		return to->error;
+	while (done < to->len) {
+		ssize_t n = read(fd, to->bytes + done, to->len - done);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (!n)
+			return -EIO;
+		done += n > 0 ? (size_t)n : 0;
+	}
+	return 0;
+}
+
+int keep_load(struct fp_device *dev, const char *path)
+{
+	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	CLEANUP_STREAM struct fp_stream stream = { 0 };
+	int ret;
+
+	if (fd < 0 && errno == ENOENT)
+		return 0;
+	if (!migration_is_offered(dev)) {
+		log_error("%s: there is %s, but such a device can't load its state", dev->name,
+			  path);
+		return -EINVAL;
+	}
+	ret = fd < 0 ? -errno : read_all(fd, &stream);
+	if (!ret)
+		ret = state_load(dev, &stream);
+	if (!ret)
+		migration_run(dev);
+	else
+		log_error("%s: its state in %s is of no use: %s", dev->name, path, strerror(-ret));
+	return ret;
+}
+
+static int write_all(int fd, const struct fp_stream *from)
+{
+	size_t done = 0;
+
+	while (done < from->len) {
+		ssize_t n = write(fd, from->bytes + done, from->len - done);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		done += n > 0 ? (size_t)n : 0;
+	}
+	return fsync(fd) ? -errno : 0;
+}
+
+/* The new file's name lasts only once its directory is written, too. */
+static int sync_directory(const char *path)
+{
+	CLEANUP_FREE char *dir = strndup(path, (size_t)(strrchr(path, '/') - path));
+	CLEANUP_CLOSE int fd =
+		dir ? open(*dir ? dir : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+	return fd < 0 || fsync(fd) ? -errno : 0;
+}
+
+static int replace(const char *path, const struct fp_stream *stream)
+{
+	CLEANUP_FREE char *temp = NULL;
+	CLEANUP_CLOSE int fd = -1;
+	int ret;
+
+	if (asprintf(&temp, "%s.new", path) < 0) {
+		temp = NULL;
+		return -ENOMEM;
+	}
+	unlink(temp); /* of a server that was killed */
+	fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	ret = fd < 0 ? -errno : write_all(fd, stream);
+	if (!ret && rename(temp, path))
+		ret = -errno;
+	if (ret && fd >= 0)
+		unlink(temp);
+	return ret ? ret : sync_directory(path);
+}
+
+int keep_save(struct fp_device *dev, const char *path)
+{
+	CLEANUP_STREAM struct fp_stream stream = { 0 };
+	int ret;
+
+	if (!migration_is_whole(dev))
+		return -EOPNOTSUPP;
+	ret = state_begin(dev, &stream);
+	if (!ret)
+		ret = state_save(dev, &stream);
+	if (!ret)
+		ret = replace(path, &stream);
+	if (ret)
+		log_warn("%s: its state can't be kept in %s: %s", dev->name, path, strerror(-ret));
+	return ret;
+}
