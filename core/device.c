@@ -50,11 +50,12 @@ const struct fp_key *device_key(const struct fp_class *class_, const char *name)
 
 static int set_string(struct fp_device *dev, void *at, const char *value)
 {
-	char *copy = fp_alloc(dev, strlen(value) + 1);
+	size_t size = strlen(value) + 1;
+	char *copy = fp_alloc(dev, size);
 
 	if (!copy)
 		return -ENOMEM;
-	strcpy(copy, value);
+	memcpy(copy, value, size);
 	*(const char **)at = copy;
 	return 0;
 }
