@@ -609,6 +609,30 @@ TEST(file_io_beyond_the_end_of_a_file_fails_and_its_window_stays)
 	peer_stop(peer);
 }
 
+TEST(file_io_beyond_the_servers_own_limit_fails)
+{
+	struct rlimit limit = { .rlim_cur = 1 << 20, .rlim_max = RLIM_INFINITY };
+	int fd = file_of(BYTES);
+	struct wire_dma_map request = {
+		.argsz = sizeof(request),
+		.flags = RAM | WIRE_DMA_BY_FILE_IO,
+		.offset = 4 << 20,
+		.address = BYTES,
+		.size = BYTES,
+	};
+	struct peer *peer;
+
+	cut(fd, 8 << 20);
+	getrlimit(RLIMIT_FSIZE, &limit);
+	limit.rlim_cur = 1 << 20;
+	ASSERT_EQ(0, setrlimit(RLIMIT_FSIZE, &limit));
+	peer = open_user(0);
+	ASSERT_EQ(0, peer_call_fds(peer, WIRE_DMA_MAP, &request, sizeof(request), &fd, 1));
+	EXPECT_EQ(0, use(peer, READ, BYTES));
+	EXPECT_EQ(-EFBIG, use(peer, WRITE, BYTES));
+	peer_stop(peer);
+}
+
 /* ---- SIGBUS from elsewhere ---- */
 
 /* A page of a file that has none any more, as it is mapped by whom we know nothing of. */
