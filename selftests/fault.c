@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Shared memory whose file is cut short under the one who uses it: a server's windows to guest
- * memory.
+ * memory, and a client's mappings of a region.
  *
  * GPL-2.0-only, because it includes the kernel's kselftest harness.
  */
@@ -20,11 +20,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fastpath-client.h"
 #include "fastpath.h"
 #include "fault.h"
 #include "kselftest_harness.h"
 #include "lib/peer.h"
 #include "lib/peer_feature.h"
+#include "lib/script.h"
 
 #define PAGE 4096u
 #define BYTES (16 * PAGE) /* of a window, unless said otherwise */
@@ -811,6 +813,122 @@ TEST(threads_may_find_the_same_mapping_gone_at_once)
 			EXPECT_EQ(4, bytes[i * PAGE]);
 		fault_unmap(map);
 	}
+}
+
+/* ---- a client's mappings ---- */
+
+/* A write to region N cuts the file of region N to that size. */
+static void serve_regions(int fd)
+{
+	int files[2];
+
+	for (unsigned int i = 0; i < 2; i++) {
+		files[i] = file_of(BYTES);
+		SCRIPT_CHECK(files[i] >= 0);
+	}
+	script_version(fd, NULL);
+	for (;;) {
+		const struct script_msg *msg = script_receive(fd);
+		struct wire_region_access access;
+		struct wire_region_info info;
+		uint64_t size;
+
+		if (msg->hdr.cmd == WIRE_REGION_WRITE) {
+			memcpy(&access, msg->body, sizeof(access));
+			memcpy(&size, msg->body + sizeof(access), sizeof(size));
+			cut(files[access.region], size);
+			script_reply(fd, msg, &access, sizeof(access));
+			continue;
+		}
+		SCRIPT_CHECK(msg->hdr.cmd == WIRE_DEVICE_GET_REGION_INFO);
+		memcpy(&info, msg->body, sizeof(info));
+		info.argsz = sizeof(info);
+		info.flags = WIRE_REGION_READABLE | WIRE_REGION_WRITEABLE | WIRE_REGION_MMAP;
+		info.size = BYTES;
+		script_reply_fds(fd, msg, &info, sizeof(info), &files[info.index], 1);
+	}
+}
+
+FIXTURE(client) {
+	struct script server;
+	struct fpc *client;
+	struct fpc_region regions[2];
+	struct fpc_mapping *mappings[2];
+	volatile uint8_t *bytes[2];
+};
+
+FIXTURE_SETUP(client)
+{
+	script_start(&self->server, serve_regions);
+	ASSERT_EQ(0, fpc_open(self->server.fd, &(struct fpc_options){ 0 }, &self->client));
+	for (uint32_t i = 0; i < 2; i++) {
+		ASSERT_EQ(0, fpc_region_open(self->client, i, &self->regions[i]));
+		ASSERT_FALSE(self->regions[i].sealed);
+		ASSERT_EQ(0, fpc_mapping_open(&self->regions[i], PAGE, BYTES - PAGE,
+					      PROT_READ | PROT_WRITE, &self->mappings[i]));
+		self->bytes[i] = fpc_mapping_bytes(self->mappings[i]);
+	}
+}
+
+FIXTURE_TEARDOWN(client)
+{
+	for (uint32_t i = 0; i < 2; i++) {
+		fpc_mapping_close(self->mappings[i]);
+		fpc_region_close(&self->regions[i]);
+	}
+	fpc_close(self->client);
+	EXPECT_EQ(0, script_end(&self->server));
+}
+
+/* Has the server cut the file of a region. */
+static int have_cut(struct fpc *client, uint32_t region, uint64_t size)
+{
+	return fpc_region_write(client, region, 0, &size, sizeof(size));
+}
+
+TEST_F(client, a_client_survives_a_server_that_cuts_the_file_of_a_region)
+{
+	ASSERT_EQ(0x11, self->bytes[0][0]);
+	ASSERT_EQ(0, have_cut(self->client, 0, 0));
+	EXPECT_FALSE(fpc_mapping_failed(self->mappings[0]));
+	EXPECT_EQ(0, self->bytes[0][0]);
+	EXPECT_TRUE(fpc_mapping_failed(self->mappings[0]));
+	self->bytes[0][PAGE] = 1; /* which goes nowhere */
+	/* The other region and the connection are as they were. */
+	EXPECT_EQ(0x11, self->bytes[1][0]);
+	EXPECT_FALSE(fpc_mapping_failed(self->mappings[1]));
+	EXPECT_EQ(0, have_cut(self->client, 1, BYTES / 2));
+	EXPECT_EQ(0x11, self->bytes[1][0]);
+	EXPECT_FALSE(fpc_mapping_failed(self->mappings[1]));
+	self->bytes[1][BYTES / 2] = 1;
+	EXPECT_TRUE(fpc_mapping_failed(self->mappings[1]));
+	EXPECT_EQ(0, self->bytes[1][0]);
+}
+
+TEST_F(client, a_mapping_of_what_the_file_does_not_hold_is_refused)
+{
+	struct fpc_mapping *mapping = NULL;
+
+	EXPECT_EQ(-EINVAL, fpc_mapping_open(&self->regions[0], 0, BYTES + 1, PROT_READ, &mapping));
+	EXPECT_EQ(-EINVAL, fpc_mapping_open(&self->regions[0], 8, 8, PROT_READ, &mapping));
+	ASSERT_EQ(0, have_cut(self->client, 0, PAGE));
+	EXPECT_EQ(-EPROTO, fpc_mapping_open(&self->regions[0], 0, BYTES, PROT_READ, &mapping));
+	EXPECT_EQ(NULL, mapping);
+	fpc_mapping_close(NULL);
+}
+
+TEST_F(client, a_system_call_on_a_mapping_that_is_gone_ends_with_an_error_and_an_access_tells)
+{
+	int fd = file_of(PAGE);
+
+	ASSERT_EQ(0, have_cut(self->client, 0, 0));
+	EXPECT_EQ(-1, pwrite(fd, (const void *)self->bytes[0], 8, 0));
+	EXPECT_EQ(EFAULT, errno);
+	EXPECT_FALSE(fpc_mapping_failed(self->mappings[0]));
+	EXPECT_EQ(0, self->bytes[0][0]);
+	EXPECT_TRUE(fpc_mapping_failed(self->mappings[0]));
+	EXPECT_EQ(8, pwrite(fd, (const void *)self->bytes[0], 8, 0));
+	close(fd);
 }
 
 TEST_HARNESS_MAIN
