@@ -40,7 +40,7 @@ CTL := $(call obj,$(wildcard core/probe*.c))
 CORE := $(filter-out $(CTL),$(call obj,$(filter-out $(MAINS),$(wildcard core/*.c))))
 CLIENT := $(call obj,$(wildcard core/client*.c))
 CLIENT_LIB := $(CLIENT) $(call obj,$(wildcard core/ring*.c) \
-	$(addprefix core/,$(addsuffix .c,caps channel log socket wire)))
+	$(addprefix core/,$(addsuffix .c,caps channel fault log socket wire)))
 KVMFD := $(call obj,$(filter-out $(MAINS),$(wildcard kvmfd/*.c)))
 DEVICES := $(call obj,$(wildcard devices/*.c))
 LOOP := $(patsubst %,$B/payload/loop.o,$(wildcard bench/guest/loop.[cS]))
@@ -206,6 +206,8 @@ $B/libfastpath-client.a: $B/fastpath-client.o
 # The sanitizers' runtime is in the program, so only a plain build can insist on having all symbols.
 $B/libfastpath.so: $(filter-out $(CLIENT),$(CORE)) $B/.members
 $B/libfastpath-client.so: $(CLIENT_LIB) $B/.members
+# The signal handler of core/fault.c stays when a program closes the library.
+$B/libfastpath.so $B/libfastpath-client.so: LINKED += -Wl,-z,nodelete
 $B/%.so:
 	$(call say,LD,$@)
 	$(Q)$(LINKED) -shared -Wl,-soname,$(@F).$(SOVERSION) $(if $(SAN),,-Wl,-z,defs) -o $@ \

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "cleanup.h"
+#include "fault.h"
 #include "log.h"
 
 /* The first question has room for so many bytes of an answer; a server's whole one has at most these. */
@@ -195,12 +196,11 @@ static bool may_map(const struct fpc_region *region, uint64_t offset, uint64_t s
 	return !region->has_sparse;
 }
 
-int fpc_region_map(const struct fpc_region *region, uint64_t offset, uint64_t size, int prot,
-		   void **out)
+/* That the span may be mapped, and lies within the file as that is now. */
+static int check_span(const struct fpc_region *region, uint64_t offset, uint64_t size)
 {
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
 	struct stat st;
-	void *at;
 
 	if (!(region->flags & WIRE_REGION_MMAP) || region->fd < 0)
 		return -ENODEV;
@@ -212,9 +212,61 @@ int fpc_region_map(const struct fpc_region *region, uint64_t offset, uint64_t si
 	    !wire_within(region->offset, offset, (uint64_t)st.st_size) ||
 	    !wire_within(region->offset + offset, size, (uint64_t)st.st_size))
 		return refused(region, "its file does not hold what is to be mapped");
+	return 0;
+}
+
+int fpc_region_map(const struct fpc_region *region, uint64_t offset, uint64_t size, int prot,
+		   void **out)
+{
+	int ret = check_span(region, offset, size);
+	void *at;
+
+	if (ret)
+		return ret;
 	at = mmap(NULL, size, prot, MAP_SHARED, region->fd, (off_t)(region->offset + offset));
 	if (at == MAP_FAILED)
 		return -errno;
 	*out = at;
 	return 0;
+}
+
+struct fpc_mapping {
+	struct fault_map *map;
+};
+
+int fpc_mapping_open(const struct fpc_region *region, uint64_t offset, uint64_t size, int prot,
+		     struct fpc_mapping **out)
+{
+	int ret = check_span(region, offset, size);
+	struct fpc_mapping *mapping;
+
+	if (ret)
+		return ret;
+	mapping = calloc(1, sizeof(*mapping));
+	if (!mapping)
+		return -ENOMEM;
+	ret = fault_map(region->fd, region->offset + offset, size, prot, NULL, &mapping->map);
+	if (ret)
+		free(mapping);
+	else
+		*out = mapping;
+	return ret;
+}
+
+void *fpc_mapping_bytes(const struct fpc_mapping *mapping)
+{
+	return fault_map_bytes(mapping->map);
+}
+
+bool fpc_mapping_failed(const struct fpc_mapping *mapping)
+{
+	return fault_map_failed(mapping->map);
+}
+
+void fpc_mapping_close(struct fpc_mapping *mapping)
+{
+	if (!mapping)
+		return;
+	fault_unmap(mapping->map);
+	free(mapping);
 }

@@ -10,6 +10,9 @@
 #include "log.h"
 #include "region.h"
 
+/* Lines about windows that failed, for each client. */
+#define MAX_FAILED_LOGGED 32
+
 /* ---- classes ---- */
 
 #define MAX_CLASSES 64
@@ -152,9 +155,32 @@ static void tell(struct fp_device *dev, enum fp_event event, const struct fp_win
 		dev->class_->event(dev, event, window);
 }
 
+static void log_failed(struct fp_device *dev, const struct fp_window *window)
+{
+	if (dev->failed_windows == MAX_FAILED_LOGGED)
+		log_warn("%s: this client's further windows that fail are not logged", dev->name);
+	if (dev->failed_windows++ < MAX_FAILED_LOGGED)
+		log_warn(
+			"%s: the client has cut short the file of its window at 0x%llx, 0x%llx bytes",
+			dev->name, (unsigned long long)window->iova,
+			(unsigned long long)window->size);
+}
+
 static void window_event(struct dma *dma, enum fp_event event, const struct fp_window *window)
 {
-	tell((struct fp_device *)((char *)dma - offsetof(struct fp_device, dma)), event, window);
+	struct fp_device *dev = (struct fp_device *)((char *)dma - offsetof(struct fp_device, dma));
+
+	if (event == FP_WINDOW_FAILED)
+		log_failed(dev, window);
+	tell(dev, event, window);
+}
+
+static void look_at_memory(struct ring_hook *hook)
+{
+	struct fp_device *dev =
+		(struct fp_device *)((char *)hook - offsetof(struct fp_device, look_at_memory));
+
+	dma_tell_failed(&dev->dma);
 }
 
 static const char *limits_check(const struct fp_limits *limits)
@@ -268,6 +294,7 @@ static int init(struct fp_device *dev, const struct keyval *options, size_t nr_o
 
 static void dispose(struct fp_device *dev)
 {
+	ring_hook_drop(&dev->look_at_memory);
 	deferred_drop(dev);
 	migration_close(dev);
 	for (unsigned int i = 0; i < FP_NR_IRQS; i++)
@@ -291,6 +318,7 @@ int device_open(const struct fp_class *class_, const char *name, struct ring *ri
 	dev->class_ = class_;
 	dev->name = name;
 	dev->ring = ring;
+	dev->look_at_memory.run = look_at_memory;
 	ret = init(dev, options, nr_options);
 	if (ret)
 		dispose(dev);
@@ -313,6 +341,7 @@ void device_detach(struct fp_device *dev)
 	migration_detach(dev);
 	dirty_stop(&dev->dirty);
 	dma_unmap_all(&dev->dma);
+	dev->failed_windows = 0;
 	for (unsigned int i = 0; i < FP_NR_IRQS; i++)
 		irq_forget(&dev->irqs[i]);
 	if (dev->has_client)
@@ -383,6 +412,8 @@ void *fp_dma(struct fp_device *dev, uint64_t iova, size_t len, bool write)
 
 	if (at && write)
 		dirty_mark(&dev->dirty, iova, len);
+	if (at) /* what comes of that is seen when the handlers have returned */
+		ring_before_submit(dev->ring, &dev->look_at_memory);
 	return at;
 }
 

@@ -52,6 +52,8 @@ struct fp_device {
 	/* The client's, until device_detach(). */
 	bool has_client; /* VERSION is done */
 	struct dma dma;
+	struct ring_hook look_at_memory; /* whether it is still there, after it was accessed */
+	unsigned int failed_windows;
 	struct dirty dirty;
 	struct irq_kind irqs[FP_NR_IRQS];
 	struct iofd *iofds[FP_MAX_REGIONS]; /* of each region's doorbells, once published */

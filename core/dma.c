@@ -6,18 +6,19 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "cleanup.h"
+#include "fault.h"
 
 struct dma_window {
 	uint64_t address;
 	uint64_t size;
 	uint64_t offset;
 	uint32_t flags;
-	uint8_t *base;	  /* of the mapping, page-aligned; NULL: not mapped */
-	int fd;		  /* for file I/O; -1: none */
-	size_t base_skip; /* from there to the window's first byte */
+	struct fault_map *map; /* NULL: not mapped */
+	uint8_t *base;	       /* where the window's first byte is then */
+	int fd;		       /* for file I/O; -1: none */
+	bool failed_is_told;
 };
 
 void dma_init(struct dma *dma, uint64_t max, uint64_t pgsizes, dma_event_fn *event)
@@ -88,26 +89,42 @@ static int check_file(const struct wire_dma_map *map, int fd, const char **field
 	return 0;
 }
 
-static int map_file(struct dma_window *window, int fd)
+static int map_file(struct dma *dma, struct dma_window *window, int fd)
 {
-	size_t skip = window->offset % (uint64_t)sysconf(_SC_PAGESIZE);
 	int prot = (window->flags & WIRE_DMA_READABLE ? PROT_READ : 0) |
 		   (window->flags & WIRE_DMA_WRITEABLE ? PROT_WRITE : 0);
-	void *base = mmap(NULL, window->size + skip, prot, MAP_SHARED, fd,
-			  (off_t)(window->offset - skip));
+	int ret = fault_map(fd, window->offset, window->size, prot, &dma->failed, &window->map);
 
-	if (base == MAP_FAILED)
-		return -errno;
-	window->base = base;
-	window->base_skip = skip;
-	return 0;
+	if (!ret)
+		window->base = fault_map_bytes(window->map);
+	return ret;
 }
 
 static void drop(struct dma_window *window)
 {
 	cleanup_close(&window->fd);
-	if (window->base)
-		munmap(window->base, window->size + window->base_skip);
+	fault_unmap(window->map);
+}
+
+static bool has_failed(const struct dma_window *window)
+{
+	return window->map && fault_map_failed(window->map);
+}
+
+static void tell_failed(struct dma *dma, struct dma_window *window)
+{
+	if (!has_failed(window) || window->failed_is_told)
+		return;
+	window->failed_is_told = true;
+	tell(dma, FP_WINDOW_FAILED, window);
+}
+
+void dma_tell_failed(struct dma *dma)
+{
+	if (!__atomic_exchange_n(&dma->failed, false, __ATOMIC_ACQUIRE))
+		return;
+	for (size_t i = 0; i < dma->nr; i++)
+		tell_failed(dma, &dma->windows[i]);
 }
 
 static int insert(struct dma *dma, size_t at, const struct dma_window *window)
@@ -160,7 +177,7 @@ int dma_map(struct dma *dma, const struct wire_dma_map *map, int fd, const char 
 		if (map->flags & WIRE_DMA_BY_FILE_IO)
 			window.fd = take_fd(&owned);
 		else
-			ret = map_file(&window, fd);
+			ret = map_file(dma, &window, fd);
 		if (ret)
 			return ret;
 	}
@@ -179,6 +196,7 @@ static void remove_window(struct dma *dma, size_t at)
 
 	memmove(&dma->windows[at], &dma->windows[at + 1], (dma->nr - at - 1) * sizeof(window));
 	dma->nr--;
+	tell_failed(dma, &window);
 	drop(&window);
 	tell(dma, FP_WINDOW_CLOSED, &window);
 }
@@ -225,14 +243,15 @@ int dma_find(const struct dma *dma, uint64_t iova, bool write, struct dma_span *
 	if (at == dma->nr)
 		return -EFAULT;
 	window = &dma->windows[at];
-	if (iova < window->address || !(window->flags & needed))
+	if (iova < window->address || !(window->flags & needed) || has_failed(window))
 		return -EFAULT;
 	skip = iova - window->address;
 	*span = (struct dma_span){
-		.base = window->base ? window->base + window->base_skip + skip : NULL,
+		.base = window->base ? window->base + skip : NULL,
 		.fd = window->fd,
 		.offset = window->offset + skip,
 		.len = window->size - skip,
+		.map = window->map,
 	};
 	return 0;
 }
@@ -247,7 +266,7 @@ void *dma_ptr(const struct dma *dma, uint64_t iova, size_t len, bool write)
 		return NULL;
 	window = &dma->windows[at];
 	if (iova < window->address || !wire_within(iova - window->address, len, window->size) ||
-	    !(window->flags & needed) || !window->base)
+	    !(window->flags & needed) || !window->base || has_failed(window))
 		return NULL;
-	return window->base + window->base_skip + (iova - window->address);
+	return window->base + (iova - window->address);
 }

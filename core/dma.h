@@ -14,8 +14,9 @@
 
 struct dma_window;
 struct dma;
+struct fault_map;
 
-/* A window has come or goes: FP_WINDOW_*. */
+/* A window has come, goes or has failed: FP_WINDOW_*. */
 typedef void dma_event_fn(struct dma *dma, enum fp_event event, const struct fp_window *window);
 
 struct dma {
@@ -25,6 +26,7 @@ struct dma {
 	uint64_t max;  /* windows */
 	uint64_t page; /* bytes: what a window begins and ends at */
 	dma_event_fn *event;
+	bool failed; /* a window has, since dma_tell_failed() */
 };
 
 /* No windows yet; `max` at most, of pages whose sizes are or-ed in `pgsizes`. */
@@ -46,18 +48,29 @@ int dma_unmap(struct dma *dma, const struct wire_dma_unmap *unmap, const char **
 
 void dma_unmap_all(struct dma *dma);
 
+/*
+ * Tells of each window that has failed and was not told of: its file was cut short, see fault.h. It
+ * stays until it is unmapped, but there is no way into it any more. One that is unmapped is told
+ * of before.
+ */
+void dma_tell_failed(struct dma *dma);
+
 /* Where one byte of guest memory and those behind it are. */
 struct dma_span {
 	uint8_t *base; /* in this process; NULL: not mapped */
 	int fd;	       /* its file, when that is how it is to be reached; -1: by message */
 	uint64_t offset;
-	uint64_t len; /* bytes to the window's end */
+	uint64_t len;	       /* bytes to the window's end */
+	struct fault_map *map; /* with `base`: tells whether what was just done there was in vain */
 };
 
-/* The span at `iova`: -EFAULT when no window has it, or not for this. */
+/* The span at `iova`: -EFAULT when no window has it, or not for this, or it has failed. */
 int dma_find(const struct dma *dma, uint64_t iova, bool write, struct dma_span *span);
 
-/* [iova, iova + len) in this process; NULL when no one window holds it, or it can't be mapped so. */
+/*
+ * [iova, iova + len) in this process; NULL when no one window holds it, or it can't be mapped so or
+ * has failed.
+ */
 void *dma_ptr(const struct dma *dma, uint64_t iova, size_t len, bool write);
 
 #endif

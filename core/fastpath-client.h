@@ -319,10 +319,35 @@ void fpc_region_close(struct fpc_region *region);
  *   -EINVAL  the span is empty, does not begin on a page, or is not within the region, or not within
  *            one of its areas
  *   -EPROTO  the server's file is no regular one, or ends before the span does
- * Unless the region is `sealed` the server may truncate the file later: SIGBUS is the user's then.
+ * Unless the region is `sealed` the server may truncate the file later: SIGBUS is the user's then,
+ * or fpc_mapping_open() is to be used.
  */
 int fpc_region_map(const struct fpc_region *region, uint64_t offset, uint64_t size, int prot,
 		   void **out);
+
+/*
+ * The same for a region that is not `sealed`, as a mapping that survives its file: when an access
+ * finds that the server has truncated that, all of the mapping becomes zeros of this process' own,
+ * the access is done there, and the mapping has failed. Any thread may use it.
+ *
+ * The first call installs a handler for SIGBUS, for the whole process and for good. Signals from
+ * elsewhere it gives to the handler that was there before, or else they end the process as they
+ * would have. A program that installs one of its own later has to do the same for ours. Accesses
+ * that the kernel makes raise no signal: a system call ends with EFAULT, and so does KVM_RUN when
+ * the mapping is a guest's memory. An access of the caller's own to the mapping lets it fail then.
+ */
+struct fpc_mapping;
+int fpc_mapping_open(const struct fpc_region *region, uint64_t offset, uint64_t size, int prot,
+		     struct fpc_mapping **out);
+
+/* Where `offset` of the region is. */
+void *fpc_mapping_bytes(const struct fpc_mapping *mapping);
+
+/* Whether it has failed: what it reads as is not the server's, and the server sees no store. */
+bool fpc_mapping_failed(const struct fpc_mapping *mapping);
+
+/* Unmaps and frees it; NULL is nothing. */
+void fpc_mapping_close(struct fpc_mapping *mapping);
 
 /*
  * REGION_READ of `count` bytes at `offset` into `data`; -EPROTO when the answer is shorter. Like the

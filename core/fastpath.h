@@ -223,6 +223,11 @@ enum fp_event {
 	FP_CLIENT_GONE, /* its windows and interrupts with it */
 	FP_WINDOW_OPENED,
 	FP_WINDOW_CLOSED, /* what fp_dma() gave of it is not there any more */
+	/*
+	 * The client has cut its file short. Nothing reaches it any more; what fp_dma() gave of it
+	 * reads as zeros, and what is stored there gets nowhere. It is still to be closed.
+	 */
+	FP_WINDOW_FAILED,
 };
 
 /* A device's state on its way to or from another server. */
@@ -360,8 +365,9 @@ FP_PUBLIC void fp_watch_stop(struct fp_watch *watch);
  */
 struct fp_dma_op {
 	/*
-	 * 0, or what went wrong: -EFAULT for memory that is not mapped, or not so; -ENOTCONN when
-	 * the client has gone; -errno of the client. May be called before fp_dma_read() returns.
+	 * 0, or what went wrong: -EFAULT for memory that is not mapped, or not so, or whose file
+	 * was cut short; -ENOTCONN when the client has gone; -errno of the client. May be called
+	 * before fp_dma_read() returns.
 	 */
 	void (*done)(struct fp_device *dev, struct fp_dma_op *op, int ret);
 	void *core[9]; /* not the device's */
@@ -389,7 +395,8 @@ FP_PUBLIC void fp_pci_serial(struct fp_device *dev, uint64_t serial);
 /*
  * Guest memory [iova, iova + len) for direct access, valid until the handler returns. NULL when it
  * is not mapped whole into this process, or not for `write`: fp_dma_read() and fp_dma_write() may
- * still reach it. What lies there is the guest's: read it once.
+ * still reach it. What lies there is the guest's: read it once. If the client cuts the file short
+ * meanwhile it reads as zeros, see FP_WINDOW_FAILED.
  */
 FP_PUBLIC void *fp_dma(struct fp_device *dev, uint64_t iova, size_t len, bool write);
 

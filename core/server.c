@@ -104,6 +104,8 @@ int server_run(const struct server_options *options)
 	int ret = open_fds(&server);
 	int stop_ret;
 
+	/* A client's file may lie beyond RLIMIT_FSIZE: EFBIG then, and not the end. */
+	signal(SIGXFSZ, SIG_IGN);
 	if (!ret)
 		ret = start_workers(&server, options);
 	if (!ret)

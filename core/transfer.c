@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "device.h"
+#include "fault.h"
 
 static_assert(sizeof(struct transfer) <= sizeof(((struct fp_dma_op *)0)->core), "it fits");
 
@@ -24,6 +25,23 @@ static void advance(struct transfer *transfer, size_t n)
 	transfer->iova += n;
 	transfer->at += n;
 	transfer->left -= n;
+}
+
+/* All `n` bytes, or -EFAULT: the client has taken the memory away before the last of them. */
+static ssize_t by_mapping(struct transfer *transfer, const struct dma_span *span, size_t n)
+{
+	struct fp_device *dev = transfer->dev;
+
+	if (transfer->write)
+		memcpy(span->base, transfer->at, n);
+	else
+		memcpy(transfer->at, span->base, n);
+	if (!fault_map_failed(span->map))
+		return (ssize_t)n;
+	if (transfer->write) /* some of it may have arrived */
+		dirty_mark(&dev->dirty, transfer->iova, n);
+	ring_before_submit(dev->ring, &dev->look_at_memory);
+	return -EFAULT;
 }
 
 /* By the window's file: the client does not want it mapped. Memory files don't block. */
@@ -74,11 +92,7 @@ static void go_on(struct transfer *transfer)
 				return;
 			break;
 		}
-		if (span.base && transfer->write)
-			memcpy(span.base, transfer->at, n);
-		else if (span.base)
-			memcpy(transfer->at, span.base, n);
-		ret = span.base ? (ssize_t)n : by_file(transfer, &span, n);
+		ret = span.base ? by_mapping(transfer, &span, n) : by_file(transfer, &span, n);
 		if (ret < 0)
 			break;
 		advance(transfer, (size_t)ret);

@@ -186,7 +186,8 @@ struct peer *peer_start(const char *device, unsigned int how)
 {
 	struct peer *peer = calloc(1, sizeof(*peer));
 	char name[] = "fastpathd", option[] = "--device", device_arg[256], last_arg[256];
-	char *argv[6] = { name, option, device_arg };
+	char workers[] = "--workers=2";
+	char *argv[7] = { name, option, device_arg };
 	CLEANUP_CLOSE int theirs = -1;
 
 	if (!peer)
@@ -206,6 +207,7 @@ struct peer *peer_start(const char *device, unsigned int how)
 		snprintf(last_arg, sizeof(last_arg), "%s,socket=%s", device, peer->other_path);
 		argv[3] = option;
 		argv[4] = last_arg;
+		argv[5] = how & PEER_TWO_WORKERS ? workers : NULL;
 	}
 	peer->pid = fork();
 	if (!peer->pid)

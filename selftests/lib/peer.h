@@ -46,6 +46,7 @@ enum {
 	PEER_OWN_CLASSES = 1 << 1, /* it is no fastpathd but this program, with its FP_DEVICE()s */
 	PEER_ROOMY = 1 << 3,	   /* the server's socket takes 16 MiB before it is full */
 	PEER_TWO = 1 << 2, /* with PEER_LISTEN: it has a second such device, for peer_other() */
+	PEER_TWO_WORKERS = 1 << 5, /* with PEER_TWO: each is served by a thread of its own */
 };
 
 /* ---- the server process ---- */
