@@ -3,12 +3,14 @@
 #ifndef KVMFD_VM_H
 #define KVMFD_VM_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct vm {
 	int kvm_fd; /* /dev/kvm */
 	int fd;
-	size_t run_bytes; /* of a vCPU's struct kvm_run mapping */
+	size_t run_bytes;  /* of a vCPU's struct kvm_run mapping */
+	bool has_ioregion; /* KVM_SET_IOREGION is there */
 };
 
 /*
