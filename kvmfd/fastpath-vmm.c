@@ -162,7 +162,7 @@ static void print_io_fds(const struct vfio_pci_bar *bar)
 	uint32_t spans = 0, spans_used = 0;
 
 	if (!io_fds || !io_fds->set.nr_entries) {
-		fprintf(stderr, "by ioeventfd none\n");
+		fprintf(stderr, "by ioeventfd none");
 		return;
 	}
 	for (uint32_t i = 0; i < io_fds->set.nr_entries; i++) {
@@ -178,6 +178,13 @@ static void print_io_fds(const struct vfio_pci_bar *bar)
 			"; by ioregionfd %u of %u spans, its stand-in %" PRIu64 " reads, %" PRIu64
 			" writes",
 			spans_used, spans, bar->standin_reads, bar->standin_writes);
+}
+
+static void print_mapped(const struct vfio_pci_bar *bar)
+{
+	if (bar->mapped)
+		fprintf(stderr, "; mapped %" PRIu64 " bytes, %" PRIu64 " of them read-only",
+			mapped_bytes(bar->mapped), mapped_read_only_bytes(bar->mapped));
 	fprintf(stderr, "\n");
 }
 
@@ -194,6 +201,7 @@ static void print_bar(const struct vmm_options *options, const struct vmm *vmm, 
 		options->devices[number].socket, index, bar->space == BUS_PIO ? "port " : "",
 		bar->base, bar->size, bar->reads, bar->writes);
 	print_io_fds(bar);
+	print_mapped(bar);
 }
 
 static void print_stats(const struct vmm_options *options, const struct vmm *vmm)

@@ -25,6 +25,7 @@ struct bar {
 	unsigned int index;
 	struct vfio_pci_bar pub;
 	struct iofd_installed *io_fds;
+	struct mapped *mapped;
 	bool on_bus;
 };
 
@@ -327,11 +328,42 @@ static int install_all_io_fds(struct vfio_pci *dev)
 	return ret;
 }
 
+/* A page that the guest reaches by itself needs nobody to answer. */
+static int map_bar(struct vfio_pci *dev, struct bar *bar)
+{
+	const struct mapped_target target = {
+		.device = dev->options.socket,
+		.base = bar->pub.base,
+	};
+	struct fpc_region region;
+	int ret = fpc_region_open(dev->client, bar->index, &region);
+
+	if (ret)
+		return failed(dev, "DEVICE_GET_REGION_INFO of a BAR", ret);
+	ret = mapped_open(dev->machine->vm, &region, &target, &bar->mapped);
+	bar->pub.mapped = bar->mapped;
+	fpc_region_close(&region);
+	return ret;
+}
+
+static int map_bars(struct vfio_pci *dev)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; i < VFIO_PCI_NR_BARS && !ret; i++) {
+		const struct vfio_pci_bar *bar = &dev->bars[i].pub;
+
+		if (bar->size && bar->space == BUS_MMIO && !dev->options.no_mmap)
+			ret = map_bar(dev, &dev->bars[i]);
+	}
+	return ret;
+}
+
 static int attach(struct vfio_pci *dev)
 {
 	static int (*const steps[])(struct vfio_pci * dev) = {
-		read_device, reset,	 read_config,	     read_bars,
-		open_memory, place_bars, install_all_io_fds,
+		read_device, reset,	 read_config, read_bars,
+		open_memory, place_bars, map_bars,    install_all_io_fds,
 	};
 	int ret = 0;
 
@@ -383,6 +415,7 @@ void vfio_pci_close(struct vfio_pci *dev)
 		struct bar *bar = &dev->bars[i];
 
 		iofd_forget(bar->io_fds);
+		mapped_close(bar->mapped);
 		if (bar->on_bus)
 			bus_remove(dev->machine->bus, bar->pub.space, bar->pub.base);
 	}

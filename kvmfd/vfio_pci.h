@@ -14,6 +14,7 @@
 #include "fastpath-client.h"
 #include "iofd_install.h"
 #include "machine.h"
+#include "mapped.h"
 
 #define VFIO_PCI_NR_BARS 6u
 
@@ -22,6 +23,7 @@ struct vfio_pci;
 struct vfio_pci_options {
 	const char *socket; /* path; kept, for the log too */
 	bool no_io_fds;	    /* everything by socket */
+	bool no_mmap;	    /* also what could be the guest's memory */
 	enum iofd_ioregion ioregion;
 	bool posted;	      /* writes by socket don't wait for an answer */
 	struct fpc_wait wait; /* for answers */
@@ -41,6 +43,7 @@ struct vfio_pci_bar {
 	uint64_t standin_reads;
 	uint64_t standin_writes;
 	const struct iofd_installed *io_fds; /* NULL: none */
+	const struct mapped *mapped;	     /* NULL: none */
 };
 
 /*

@@ -126,7 +126,7 @@ int vm_open(struct vm **out)
 
 	if (!vm)
 		return -ENOMEM;
-	*vm = (struct vm){ .kvm_fd = open_kvm(), .fd = -1 };
+	*vm = (struct vm){ .kvm_fd = open_kvm(), .fd = -1, .nr_slots = 1 };
 	ret = vm->kvm_fd < 0 ? vm->kvm_fd : check_kvm(vm->kvm_fd);
 	if (!ret)
 		ret = create(vm);

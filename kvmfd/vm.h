@@ -5,11 +5,13 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct vm {
 	int kvm_fd; /* /dev/kvm */
 	int fd;
 	size_t run_bytes;  /* of a vCPU's struct kvm_run mapping */
+	uint32_t nr_slots; /* of memory that were handed out; 0 is the guest's RAM */
 	bool has_ioregion; /* KVM_SET_IOREGION is there */
 };
 

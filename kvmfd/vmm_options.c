@@ -56,6 +56,7 @@ static void usage(void)
 	       "      io-fds=on|off       install the server's io fds (the default), or do not\n"
 	       "      ioregion=HOW        its ioregionfds: auto (the default: in KVM, else by\n"
 	       "                          stand-in), standin, or off: by socket\n"
+	       "      mmap=on|off         what may be mapped is the guest's memory (the default)\n"
 	       "      posted=on|off       writes by socket don't wait for an answer; default off\n"
 	       "  --payload FILE          the guest program, a flat binary for address %#llx\n"
 	       "  --memory MIB            of the guest; default %llu\n"
@@ -117,11 +118,16 @@ static int parse_key(struct vfio_pci_options *device, const struct keyval *pair)
 	}
 	if (!strcmp(pair->key, "posted"))
 		return parse_switch(pair, &device->posted);
+	if (!strcmp(pair->key, "mmap")) {
+		ret = parse_switch(pair, &on);
+		device->no_mmap = !on;
+		return ret;
+	}
 	if (!strcmp(pair->key, "ioregion"))
 		return parse_ioregion(pair->value, &device->ioregion);
 	if (strcmp(pair->key, "io-fds")) {
 		log_error("--device vfio-user: no key '%s'; it has: socket, io-fds, ioregion, "
-			  "posted",
+			  "mmap, posted",
 			  pair->key);
 		return -EINVAL;
 	}
