@@ -189,7 +189,13 @@ enum {
 	WIRE_IOEVENTFD_PIO = 1 << 1,
 };
 
-/* An ioeventfd entry as the published text lays it out. */
+/* The same of an ioregionfd entry: KVM_IOREGION_*, whose bits are others. */
+enum {
+	WIRE_IOREGION_PIO = 1 << 0,
+	WIRE_IOREGION_POSTED_WRITES = 1 << 1,
+};
+
+/* An ioeventfd or ioregionfd entry as the published text lays it out. */
 struct wire_io_fd_spec {
 	uint64_t offset;
 	uint64_t size; /* 0: any access width */
@@ -213,6 +219,30 @@ struct wire_io_fd_deployed {
 	uint64_t datamatch;
 } WIRE_PACKED;
 static_assert(sizeof(struct wire_io_fd_deployed) == 48, "io_fds, deployed layout");
+
+/* What KVM sends on an ioregionfd, and what it is answered; a packet each. Not the socket's protocol. */
+enum {
+	WIRE_IOREGION_READ = 0,
+	WIRE_IOREGION_WRITE = 1,
+	WIRE_IOREGION_SIZE_MASK = 0xf, /* the size's exponent: 0 to 3 */
+	WIRE_IOREGION_RESP = 1 << 4,   /* an answer is waited for */
+};
+
+struct wire_ioregion_cmd {
+	uint8_t cmd;
+	uint8_t size_resp;
+	uint8_t padding[6];
+	uint64_t user_data;
+	uint64_t offset; /* from the sub-region's start */
+	uint64_t data;	 /* of a write: its low bytes */
+} WIRE_PACKED;
+static_assert(sizeof(struct wire_ioregion_cmd) == 32, "ioregionfd's command");
+
+struct wire_ioregion_resp {
+	uint64_t data;
+	uint8_t padding[24];
+} WIRE_PACKED;
+static_assert(sizeof(struct wire_ioregion_resp) == 32, "ioregionfd's answer");
 
 /* 7 DEVICE_GET_IRQ_INFO */
 enum {

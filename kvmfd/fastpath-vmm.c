@@ -156,6 +156,38 @@ static void print_exits(const struct machine *machine)
 	fprintf(stderr, "\n");
 }
 
+static void print_io_fds(const struct vfio_pci_bar *bar)
+{
+	const struct iofd_installed *io_fds = bar->io_fds;
+	uint32_t spans = 0, spans_used = 0;
+
+	if (!io_fds || !io_fds->set.nr_entries) {
+		fprintf(stderr, "by ioeventfd none");
+		return;
+	}
+	for (uint32_t i = 0; i < io_fds->set.nr_entries; i++) {
+		bool is_span = io_fds->set.entries[i].type == FPC_IO_FD_IOREGIONFD;
+
+		spans += is_span;
+		spans_used += is_span && io_fds->roads[i];
+	}
+	fprintf(stderr, "by ioeventfd %u of %u doorbells", io_fds->nr_roads - spans_used,
+		io_fds->set.nr_entries - spans);
+	if (spans)
+		fprintf(stderr,
+			"; by ioregionfd %u of %u spans, its stand-in %" PRIu64 " reads, %" PRIu64
+			" writes",
+			spans_used, spans, bar->standin_reads, bar->standin_writes);
+}
+
+static void print_mapped(const struct vfio_pci_bar *bar)
+{
+	if (bar->mapped)
+		fprintf(stderr, "; mapped %" PRIu64 " bytes, %" PRIu64 " of them read-only",
+			mapped_bytes(bar->mapped), mapped_read_only_bytes(bar->mapped));
+	fprintf(stderr, "\n");
+}
+
 static void print_bar(const struct vmm_options *options, const struct vmm *vmm, unsigned int number,
 		      unsigned int index)
 {
@@ -165,14 +197,11 @@ static void print_bar(const struct vmm_options *options, const struct vmm *vmm, 
 		return;
 	fprintf(stderr,
 		"%s: BAR %u at %s%#" PRIx64 ", %" PRIu64 " bytes: by socket %" PRIu64
-		" reads, %" PRIu64 " writes; by ioeventfd ",
+		" reads, %" PRIu64 " writes; ",
 		options->devices[number].socket, index, bar->space == BUS_PIO ? "port " : "",
 		bar->base, bar->size, bar->reads, bar->writes);
-	if (bar->io_fds)
-		fprintf(stderr, "%u of %u doorbells\n", bar->io_fds->nr_roads,
-			bar->io_fds->set.nr_entries);
-	else
-		fprintf(stderr, "none\n");
+	print_io_fds(bar);
+	print_mapped(bar);
 }
 
 static void print_stats(const struct vmm_options *options, const struct vmm *vmm)

@@ -1,195 +1,176 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "iofd_install.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/kvm.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 
 #include "cleanup.h"
-#include "fdkind.h"
+#include "ioregion_abi.h"
 #include "log.h"
 #include "wire.h"
 
-static_assert(FPC_IOEVENTFD_DATAMATCH == (int)KVM_IOEVENTFD_FLAG_DATAMATCH, "the wire's is KVM's");
-static_assert(FPC_IOEVENTFD_PIO == (int)KVM_IOEVENTFD_FLAG_PIO, "the wire's is KVM's");
+/* ---- in KVM ---- */
 
-#define KNOWN_FLAGS ((uint32_t)(FPC_IOEVENTFD_DATAMATCH | FPC_IOEVENTFD_PIO))
-
-static int refuse(struct iofd_refusal *refusal, const char *field, uint64_t value, const char *why)
+static int set_ioeventfd(const struct iofd_installed *installed, const struct fpc_io_fd *entry,
+			 bool remove)
 {
-	*refusal = (struct iofd_refusal){ field, value, why };
-	return -EINVAL;
-}
-
-static bool has_datamatch(const struct fpc_io_fd *entry)
-{
-	return entry->flags & FPC_IOEVENTFD_DATAMATCH;
-}
-
-static int check_type(const struct fpc_io_fd *entry, struct iofd_refusal *refusal)
-{
-	switch (entry->type) {
-	case FPC_IO_FD_IOEVENTFD:
-		return 0;
-	case FPC_IO_FD_IOREGIONFD:
-		return refuse(refusal, "type", entry->type, "no ioregionfd here yet");
-	case FPC_IO_FD_SHADOW:
-		return refuse(refusal, "type", entry->type, "no shadow ioeventfd here yet");
-	default:
-		return refuse(refusal, "type", entry->type, "unknown");
-	}
-}
-
-static int check_flags(const struct iofd_target *target, const struct fpc_io_fd *entry,
-		       struct iofd_refusal *refusal)
-{
-	/* Above all KVM_IOEVENTFD_FLAG_DEASSIGN: it would take out another one. */
-	if (entry->flags & ~KNOWN_FLAGS)
-		return refuse(refusal, "flags", entry->flags, "none but DATAMATCH and PIO");
-	if (!(entry->flags & FPC_IOEVENTFD_PIO) == target->is_io)
-		return refuse(refusal, "flags", entry->flags,
-			      target->is_io ? "no PIO, but the region is in I/O space" :
-					      "PIO, but the region is in memory space");
-	return 0;
-}
-
-static int check_span(const struct iofd_target *target, const struct fpc_io_fd *entry,
-		      struct iofd_refusal *refusal)
-{
-	uint64_t size = entry->size;
-
-	if (size != 0 && size != 1 && size != 2 && size != 4 && size != 8)
-		return refuse(refusal, "size", size, "neither 0 nor a store's width");
-	if (!size && target->is_io)
-		return refuse(refusal, "size", size, "a port's store has a width");
-	/* One of any width takes the stores that start there: that byte has to be inside. */
-	if (!wire_within(entry->offset, size ? size : 1, target->size))
-		return refuse(refusal, "offset", entry->offset, "it leaves the region");
-	return 0;
-}
-
-static int check_datamatch(const struct fpc_io_fd *entry, struct iofd_refusal *refusal)
-{
-	if (!has_datamatch(entry))
-		return 0;
-	if (!entry->size)
-		return refuse(refusal, "size", entry->size, "a datamatch needs a width");
-	if (entry->size < 8 && entry->datamatch >> (8 * entry->size))
-		return refuse(refusal, "datamatch", entry->datamatch, "wider than the store");
-	return 0;
-}
-
-/* Whether reads of it take 1 at a time, so that it never runs dry; told by /proc in Linux 6.5. */
-static bool is_semaphore(int fd)
-{
-	char path[40];
-	char line[64];
-	bool found = false;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
-	file = fopen(path, "re");
-	if (!file)
-		return false;
-	while (!found && fgets(line, sizeof(line), file))
-		found = !strcmp(line, "eventfd-semaphore: 1\n");
-	fclose(file);
-	return found;
-}
-
-static int check_fd(const struct fpc_io_fd *entry, struct iofd_refusal *refusal)
-{
-	if (entry->fd < 0)
-		return refuse(refusal, "fd_index", entry->fd_index, "no fd came for it");
-	if (!fd_is_eventfd(entry->fd))
-		return refuse(refusal, "fd_index", entry->fd_index, "not an eventfd");
-	if (is_semaphore(entry->fd))
-		return refuse(refusal, "fd_index", entry->fd_index, "an eventfd in semaphore mode");
-	return 0;
-}
-
-/*
- * KVM tells apart what starts at one address by width and value; with those equal, or open in one
- * of the two, it refuses the second. What shares bytes but starts elsewhere it would take, and a
- * store's meaning would depend on how it is aligned: that no sane server asks for.
- */
-static bool clash(const struct fpc_io_fd *a, const struct fpc_io_fd *b)
-{
-	if (a->offset != b->offset)
-		return wire_overlaps(a->offset, a->size ? a->size : 1, b->offset,
-				     b->size ? b->size : 1);
-	if (a->size && b->size && a->size != b->size)
-		return false;
-	return !has_datamatch(a) || !has_datamatch(b) || a->datamatch == b->datamatch;
-}
-
-static int check_overlap(const struct fpc_io_fds *set, const bool *roads, uint32_t i,
-			 struct iofd_refusal *refusal)
-{
-	for (uint32_t j = 0; j < i; j++)
-		if ((!roads || roads[j]) && clash(&set->entries[i], &set->entries[j]))
-			return refuse(refusal, "offset", set->entries[i].offset,
-				      "it overlaps an earlier one");
-	return 0;
-}
-
-int iofd_check(const struct iofd_target *target, const struct fpc_io_fds *set, const bool *roads,
-	       uint32_t i, struct iofd_refusal *refusal)
-{
-	const struct fpc_io_fd *entry = &set->entries[i];
-	int ret = check_type(entry, refusal);
-
-	if (!ret)
-		ret = check_flags(target, entry, refusal);
-	if (!ret)
-		ret = check_span(target, entry, refusal);
-	if (!ret)
-		ret = check_datamatch(entry, refusal);
-	if (!ret)
-		ret = check_fd(entry, refusal);
-	if (!ret)
-		ret = check_overlap(set, roads, i, refusal);
-	return ret;
-}
-
-/* KVM_IOEVENTFD for entry `i`, which was checked; `flags` are added to its own. */
-static int tell_kvm(const struct iofd_installed *installed, uint32_t i, uint32_t flags)
-{
-	const struct fpc_io_fd *entry = &installed->set.entries[i];
+	bool matches = entry->flags & FPC_IOEVENTFD_DATAMATCH;
 	struct kvm_ioeventfd ioeventfd = {
-		.datamatch = has_datamatch(entry) ? entry->datamatch : 0,
+		.datamatch = matches ? entry->datamatch : 0,
 		.addr = installed->target.base + entry->offset,
 		.len = (uint32_t)entry->size,
 		.fd = entry->fd,
-		.flags = entry->flags | flags,
+		.flags = entry->flags | (remove ? KVM_IOEVENTFD_FLAG_DEASSIGN : 0),
 	};
 
 	return ioctl(installed->vm->fd, KVM_IOEVENTFD, &ioeventfd) ? -errno : 0;
 }
 
-static bool install_one(const struct iofd_installed *installed, uint32_t i)
+static int set_ioregion(const struct iofd_installed *installed, const struct fpc_io_fd *entry,
+			bool remove)
+{
+	struct ioregion_abi ioregion = {
+		.guest_paddr = installed->target.base + entry->offset,
+		.memory_size = entry->size,
+		.user_data = entry->user_data,
+		.read_fd = entry->fd,
+		.write_fd = entry->fd,
+		.flags = entry->flags | (remove ? IOREGION_ABI_DEASSIGN : 0),
+	};
+
+	return ioctl(installed->vm->fd, IOREGION_ABI_SET, &ioregion) ? -errno : 0;
+}
+
+/* ---- in KVM's place ---- */
+
+static bool is_span(const struct fpc_io_fd *entry)
+{
+	return entry->type == FPC_IO_FD_IOREGIONFD;
+}
+
+/* By offset, among those before it. */
+static void add_span(struct iofd_installed *installed, uint32_t i)
+{
+	const struct fpc_io_fd *entries = installed->set.entries;
+	uint32_t at = installed->nr_spans++;
+
+	for (; at && entries[installed->spans[at - 1]].offset > entries[i].offset; at--)
+		installed->spans[at] = installed->spans[at - 1];
+	installed->spans[at] = i;
+}
+
+static int stand_in(struct iofd_installed *installed, uint32_t i)
 {
 	const struct iofd_target *target = &installed->target;
+	const struct fpc_io_fd *entry = &installed->set.entries[i];
+	struct standin **standin = &installed->standins[entry->fd_index];
+	int ret = 0;
+
+	if (!*standin)
+		ret = standin_open(entry->fd, target->wait, target->timeout_ms, standin);
+	if (!ret)
+		add_span(installed, i);
+	return ret;
+}
+
+/* The span that [offset, offset + len) lies in; one of size 0 takes the writes that start there. */
+static const struct fpc_io_fd *find_span(const struct iofd_installed *installed, uint64_t offset,
+					 uint32_t len, bool write)
+{
+	uint32_t low = 0;
+	uint32_t high = installed->nr_spans;
+	const struct fpc_io_fd *entry;
+
+	while (low < high) {
+		uint32_t mid = (low + high) / 2;
+
+		if (installed->set.entries[installed->spans[mid]].offset <= offset)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	if (!low || len > 8 || len & (len - 1))
+		return NULL;
+	entry = &installed->set.entries[installed->spans[low - 1]];
+	if (!entry->size)
+		return write && entry->offset == offset ? entry : NULL;
+	return wire_within(offset - entry->offset, len, entry->size) ? entry : NULL;
+}
+
+static struct standin_span span_of(const struct fpc_io_fd *entry)
+{
+	return (struct standin_span){
+		.user_data = entry->user_data,
+		.posted = entry->flags & WIRE_IOREGION_POSTED_WRITES,
+	};
+}
+
+int iofd_read(const struct iofd_installed *installed, uint64_t offset, void *data, uint32_t len)
+{
+	const struct fpc_io_fd *entry = find_span(installed, offset, len, false);
+
+	if (!entry)
+		return -ENOTCONN;
+	return standin_read(installed->standins[entry->fd_index], span_of(entry),
+			    offset - entry->offset, data, len);
+}
+
+int iofd_write(const struct iofd_installed *installed, uint64_t offset, const void *data,
+	       uint32_t len)
+{
+	const struct fpc_io_fd *entry = find_span(installed, offset, len, true);
+
+	if (!entry)
+		return -ENOTCONN;
+	return standin_write(installed->standins[entry->fd_index], span_of(entry),
+			     offset - entry->offset, data, len);
+}
+
+/* ---- a set ---- */
+
+/* All of a region go one way: so no fd has two writers. */
+static bool stands_in(const struct iofd_installed *installed)
+{
+	return !installed->vm->has_ioregion || installed->target.ioregion == IOFD_IOREGION_STANDIN;
+}
+
+static int install_entry(struct iofd_installed *installed, uint32_t i, const char **what)
+{
+	const struct fpc_io_fd *entry = &installed->set.entries[i];
+
+	if (!is_span(entry)) {
+		*what = "KVM_IOEVENTFD";
+		return set_ioeventfd(installed, entry, false);
+	}
+	*what = stands_in(installed) ? "stand-in" : "KVM_SET_IOREGION";
+	return stands_in(installed) ? stand_in(installed, i) :
+				      set_ioregion(installed, entry, false);
+}
+
+static bool install_one(struct iofd_installed *installed, uint32_t i)
+{
+	const struct iofd_target *target = &installed->target;
+	const struct fpc_io_fd *entry = &installed->set.entries[i];
 	struct iofd_refusal refusal;
+	const char *what;
 	int ret;
 
+	if (is_span(entry) && target->ioregion == IOFD_IOREGION_OFF)
+		return false;
 	if (iofd_check(target, &installed->set, installed->roads, i, &refusal)) {
 		log_warn("%s: region %u, io fd %u goes by socket: %s %#" PRIx64 ": %s",
 			 target->device, target->region, i, refusal.field, refusal.value,
 			 refusal.why);
 		return false;
 	}
-	ret = tell_kvm(installed, i, 0);
+	ret = install_entry(installed, i, &what);
 	if (ret)
-		log_warn("%s: region %u, io fd %u goes by socket: offset %#" PRIx64
-			 ": KVM_IOEVENTFD: %s",
-			 target->device, target->region, i, installed->set.entries[i].offset,
-			 strerror(-ret));
+		log_warn("%s: region %u, io fd %u goes by socket: offset %#" PRIx64 ": %s: %s",
+			 target->device, target->region, i, entry->offset, what, strerror(-ret));
 	return !ret;
 }
 
@@ -209,25 +190,31 @@ static void install_all(struct iofd_installed *installed)
 	}
 }
 
+static int make_room(struct iofd_installed *installed)
+{
+	const struct fpc_io_fds *set = &installed->set;
+
+	installed->roads = calloc(set->nr_entries + 1, sizeof(*installed->roads));
+	installed->spans = calloc(set->nr_entries + 1, sizeof(*installed->spans));
+	installed->standins = calloc(set->nr_fds + 1, sizeof(*installed->standins));
+	return installed->roads && installed->spans && installed->standins ? 0 : -ENOMEM;
+}
+
 int iofd_install(struct vm *vm, const struct iofd_target *target, struct fpc_io_fds *set,
 		 struct iofd_installed **out)
 {
 	struct iofd_installed *installed = malloc(sizeof(*installed));
-	bool *roads = calloc(set->nr_entries ? set->nr_entries : 1, sizeof(*roads));
 
-	if (!installed || !roads) {
-		free(installed);
-		free(roads);
+	if (!installed) {
 		fpc_io_fds_free(set);
 		return -ENOMEM;
 	}
-	*installed = (struct iofd_installed){
-		.vm = vm,
-		.target = *target,
-		.set = *set,
-		.roads = roads,
-	};
+	*installed = (struct iofd_installed){ .vm = vm, .target = *target, .set = *set };
 	*set = (struct fpc_io_fds){ 0 };
+	if (make_room(installed)) {
+		iofd_forget(installed);
+		return -ENOMEM;
+	}
 	install_all(installed);
 	*out = installed;
 	return 0;
@@ -235,9 +222,16 @@ int iofd_install(struct vm *vm, const struct iofd_target *target, struct fpc_io_
 
 void iofd_uninstall(struct iofd_installed *installed)
 {
-	for (uint32_t i = 0; installed && i < installed->set.nr_entries; i++)
-		if (installed->roads[i])
-			tell_kvm(installed, i, KVM_IOEVENTFD_FLAG_DEASSIGN);
+	for (uint32_t i = 0; installed && i < installed->set.nr_entries; i++) {
+		const struct fpc_io_fd *entry = &installed->set.entries[i];
+
+		if (!installed->roads[i])
+			continue;
+		if (!is_span(entry))
+			set_ioeventfd(installed, entry, true);
+		else if (!stands_in(installed))
+			set_ioregion(installed, entry, true);
+	}
 	iofd_forget(installed);
 }
 
@@ -245,7 +239,11 @@ void iofd_forget(struct iofd_installed *installed)
 {
 	if (!installed)
 		return;
+	for (uint32_t i = 0; installed->standins && i < installed->set.nr_fds; i++)
+		standin_close(installed->standins[i]);
 	fpc_io_fds_free(&installed->set);
+	free(installed->standins);
+	free(installed->spans);
 	free(installed->roads);
 	free(installed);
 }
@@ -256,10 +254,23 @@ const struct fpc_io_fd *iofd_road(const struct iofd_installed *installed, uint64
 	for (uint32_t i = 0; i < installed->set.nr_entries; i++) {
 		const struct fpc_io_fd *entry = &installed->set.entries[i];
 
-		if (installed->roads[i] && entry->offset == offset &&
-		    (!entry->size || entry->size == len) &&
-		    (!has_datamatch(entry) || entry->datamatch == value))
+		if (!installed->roads[i] || is_span(entry))
+			continue;
+		if (entry->offset == offset && (!entry->size || entry->size == len) &&
+		    (!(entry->flags & FPC_IOEVENTFD_DATAMATCH) || entry->datamatch == value))
 			return entry;
 	}
 	return NULL;
+}
+
+bool iofd_has_span(const struct iofd_installed *installed, uint64_t offset, uint32_t len)
+{
+	for (uint32_t i = 0; i < installed->set.nr_entries; i++) {
+		const struct fpc_io_fd *entry = &installed->set.entries[i];
+
+		if (installed->roads[i] && is_span(entry) && offset >= entry->offset &&
+		    wire_within(offset - entry->offset, len, entry->size))
+			return true;
+	}
+	return false;
 }

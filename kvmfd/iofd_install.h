@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * iofd_install: a server's io fds into KVM, so that stores reach it without an exit.
+ * iofd_install: a server's io fds into KVM, so that accesses reach it without an exit. What this
+ * kernel's KVM has no ioregionfd for a stand-in sends, on the vCPU's thread.
  *
  * What the server says of its fds is not trusted: each entry is checked completely before KVM sees
  * it. One that is refused costs its accesses the fast road and nothing else: they leave the guest
@@ -13,10 +14,18 @@
 #include <stdint.h>
 
 #include "fastpath-client.h"
+#include "standin.h"
 #include "vm.h"
 
 /* So many entries of one region are looked at; what comes after is refused. */
 #define IOFD_MAX_ENTRIES 1024u
+
+/* What becomes of ioregionfds. */
+enum iofd_ioregion {
+	IOFD_IOREGION_AUTO,    /* into KVM where it has them, else by stand-in */
+	IOFD_IOREGION_STANDIN, /* by stand-in, whatever KVM has */
+	IOFD_IOREGION_OFF,     /* their accesses go by socket */
+};
 
 /* The region whose fds are installed. */
 struct iofd_target {
@@ -25,6 +34,9 @@ struct iofd_target {
 	uint64_t size; /* bytes */
 	uint64_t base; /* guest address of its first byte, or its port */
 	bool is_io;    /* in I/O space */
+	enum iofd_ioregion ioregion;
+	struct fpc_wait wait;	 /* of a stand-in, for answers */
+	unsigned int timeout_ms; /* for one */
 };
 
 /* Why an entry is refused. */
@@ -34,13 +46,16 @@ struct iofd_refusal {
 	const char *why;
 };
 
-/* The fds of one region and which of them are in KVM. */
+/* The fds of one region and which of them are in use. */
 struct iofd_installed {
 	struct vm *vm;
 	struct iofd_target target;
 	struct fpc_io_fds set;
 	bool *roads;	   /* for each entry, whether it is installed */
 	uint32_t nr_roads; /* so many are */
+	uint32_t *spans;   /* the entries that are a stand-in's, by offset */
+	uint32_t nr_spans;
+	struct standin **standins; /* for each fd; NULL: none */
 };
 
 /*
@@ -66,6 +81,18 @@ void iofd_uninstall(struct iofd_installed *installed);
 
 /* Closes and frees, but leaves KVM alone: for when the VM is closed next, which removes them. */
 void iofd_forget(struct iofd_installed *installed);
+
+/*
+ * An access by a stand-in: 0, or
+ *   -ENOTCONN    not by this road: no span of a stand-in's holds it whole, or its fd is lost
+ *   -ECONNRESET  the fd was lost while the answer was waited for; nobody knows what was done
+ */
+int iofd_read(const struct iofd_installed *installed, uint64_t offset, void *data, uint32_t len);
+int iofd_write(const struct iofd_installed *installed, uint64_t offset, const void *data,
+	       uint32_t len);
+
+/* Whether an ioregionfd, in KVM or by stand-in, takes accesses of `len` bytes at `offset`. */
+bool iofd_has_span(const struct iofd_installed *installed, uint64_t offset, uint32_t len);
 
 /* The entry that a store of `len` bytes with `value` at `offset` rings; NULL: it goes by socket. */
 const struct fpc_io_fd *iofd_road(const struct iofd_installed *installed, uint64_t offset,

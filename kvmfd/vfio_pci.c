@@ -15,6 +15,9 @@
 /* No device has a larger one within 4 GiB. */
 #define MAX_BAR_BYTES (1ull << 30)
 
+/* How long a server may take over an access by ioregionfd: as long as by message. */
+#define ANSWER_MS 5000
+
 #define DMA_FLAGS (FPC_DMA_READABLE | FPC_DMA_WRITEABLE)
 
 struct bar {
@@ -22,6 +25,7 @@ struct bar {
 	unsigned int index;
 	struct vfio_pci_bar pub;
 	struct iofd_installed *io_fds;
+	struct mapped *mapped;
 	bool on_bus;
 };
 
@@ -63,9 +67,15 @@ static int read_bar(void *opaque, uint64_t offset, void *data, uint32_t len)
 {
 	struct bar *bar = opaque;
 	struct vfio_pci *dev = bar->dev;
-	int ret = -ECONNRESET;
+	int ret = bar->io_fds ? iofd_read(bar->io_fds, offset, data, len) : -ENOTCONN;
 
+	bar->pub.standin_reads += ret != -ENOTCONN;
+	if (ret == -ECONNRESET)
+		memset(data, 0xff, len);
+	if (ret != -ENOTCONN)
+		return 0;
 	bar->pub.reads++;
+	ret = -ECONNRESET;
 	if (!dev->gone)
 		ret = fpc_region_read(dev->client, bar->index, offset, data, len);
 	if (ret) {
@@ -79,8 +89,11 @@ static int write_bar(void *opaque, uint64_t offset, const void *data, uint32_t l
 {
 	struct bar *bar = opaque;
 	struct vfio_pci *dev = bar->dev;
-	int ret;
+	int ret = bar->io_fds ? iofd_write(bar->io_fds, offset, data, len) : -ENOTCONN;
 
+	bar->pub.standin_writes += ret != -ENOTCONN;
+	if (ret != -ENOTCONN)
+		return 0;
 	bar->pub.writes++;
 	if (dev->gone)
 		return 0;
@@ -288,6 +301,9 @@ static int install_io_fds(struct vfio_pci *dev, struct bar *bar)
 		.size = bar->pub.size,
 		.base = bar->pub.base,
 		.is_io = bar->pub.space == BUS_PIO,
+		.ioregion = dev->options.ioregion,
+		.wait = dev->options.wait,
+		.timeout_ms = ANSWER_MS,
 	};
 	struct fpc_io_fds set;
 	int ret = fpc_region_io_fds(dev->client, bar->index, &set);
@@ -312,11 +328,42 @@ static int install_all_io_fds(struct vfio_pci *dev)
 	return ret;
 }
 
+/* A page that the guest reaches by itself needs nobody to answer. */
+static int map_bar(struct vfio_pci *dev, struct bar *bar)
+{
+	const struct mapped_target target = {
+		.device = dev->options.socket,
+		.base = bar->pub.base,
+	};
+	struct fpc_region region;
+	int ret = fpc_region_open(dev->client, bar->index, &region);
+
+	if (ret)
+		return failed(dev, "DEVICE_GET_REGION_INFO of a BAR", ret);
+	ret = mapped_open(dev->machine->vm, &region, &target, &bar->mapped);
+	bar->pub.mapped = bar->mapped;
+	fpc_region_close(&region);
+	return ret;
+}
+
+static int map_bars(struct vfio_pci *dev)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; i < VFIO_PCI_NR_BARS && !ret; i++) {
+		const struct vfio_pci_bar *bar = &dev->bars[i].pub;
+
+		if (bar->size && bar->space == BUS_MMIO && !dev->options.no_mmap)
+			ret = map_bar(dev, &dev->bars[i]);
+	}
+	return ret;
+}
+
 static int attach(struct vfio_pci *dev)
 {
 	static int (*const steps[])(struct vfio_pci * dev) = {
-		read_device, reset,	 read_config,	     read_bars,
-		open_memory, place_bars, install_all_io_fds,
+		read_device, reset,	 read_config, read_bars,
+		open_memory, place_bars, map_bars,    install_all_io_fds,
 	};
 	int ret = 0;
 
@@ -368,6 +415,7 @@ void vfio_pci_close(struct vfio_pci *dev)
 		struct bar *bar = &dev->bars[i];
 
 		iofd_forget(bar->io_fds);
+		mapped_close(bar->mapped);
 		if (bar->on_bus)
 			bus_remove(dev->machine->bus, bar->pub.space, bar->pub.base);
 	}

@@ -14,14 +14,17 @@
 #include "fastpath-client.h"
 #include "iofd_install.h"
 #include "machine.h"
+#include "mapped.h"
 
 #define VFIO_PCI_NR_BARS 6u
 
 struct vfio_pci;
 
 struct vfio_pci_options {
-	const char *socket;   /* path; kept, for the log too */
-	bool no_io_fds;	      /* everything by socket */
+	const char *socket; /* path; kept, for the log too */
+	bool no_io_fds;	    /* everything by socket */
+	bool no_mmap;	    /* also what could be the guest's memory */
+	enum iofd_ioregion ioregion;
 	bool posted;	      /* writes by socket don't wait for an answer */
 	struct fpc_wait wait; /* for answers */
 	/* Taken instead of connecting to `socket`, when not NULL; also on failure. */
@@ -34,10 +37,13 @@ struct vfio_pci_bar {
 	enum bus_space space;
 	bool is_64;
 	bool prefetchable;
-	/* Accesses that went by message. */
+	/* Accesses that went by message, and by an ioregionfd's stand-in. */
 	uint64_t reads;
 	uint64_t writes;
+	uint64_t standin_reads;
+	uint64_t standin_writes;
 	const struct iofd_installed *io_fds; /* NULL: none */
+	const struct mapped *mapped;	     /* NULL: none */
 };
 
 /*

@@ -10,6 +10,7 @@
 #include <sys/ioctl.h>
 
 #include "cleanup.h"
+#include "ioregion_abi.h"
 #include "log.h"
 
 /* Intel's VMX wants three pages for real mode, which no guest of ours stays in: above all RAM. */
@@ -92,6 +93,21 @@ static void hear_of_emulation_failures(const struct vm *vm)
 		log_debug("no KVM_CAP_EXIT_ON_EMULATION_FAILURE: %s", strerror(errno));
 }
 
+/*
+ * A kernel that has it knows no such region; another does not know the ioctl, or knows it in its first
+ * form, in which this is no call at all. Nothing changes either way.
+ */
+static bool probe_ioregion(const struct vm *vm)
+{
+	struct ioregion_abi unused = {
+		.guest_paddr = TSS_ADDRESS,
+		.memory_size = 8,
+		.flags = IOREGION_ABI_DEASSIGN,
+	};
+
+	return ioctl(vm->fd, IOREGION_ABI_SET, &unused) < 0 && errno == ENOENT;
+}
+
 static int give_tss(const struct vm *vm)
 {
 	if (ioctl(vm->fd, KVM_SET_TSS_ADDR, TSS_ADDRESS)) {
@@ -110,7 +126,7 @@ int vm_open(struct vm **out)
 
 	if (!vm)
 		return -ENOMEM;
-	*vm = (struct vm){ .kvm_fd = open_kvm(), .fd = -1 };
+	*vm = (struct vm){ .kvm_fd = open_kvm(), .fd = -1, .nr_slots = 1 };
 	ret = vm->kvm_fd < 0 ? vm->kvm_fd : check_kvm(vm->kvm_fd);
 	if (!ret)
 		ret = create(vm);
@@ -121,6 +137,7 @@ int vm_open(struct vm **out)
 		return ret;
 	}
 	hear_of_emulation_failures(vm);
+	vm->has_ioregion = probe_ioregion(vm);
 	*out = vm;
 	return 0;
 }

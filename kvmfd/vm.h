@@ -3,12 +3,16 @@
 #ifndef KVMFD_VM_H
 #define KVMFD_VM_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct vm {
 	int kvm_fd; /* /dev/kvm */
 	int fd;
-	size_t run_bytes; /* of a vCPU's struct kvm_run mapping */
+	size_t run_bytes;  /* of a vCPU's struct kvm_run mapping */
+	uint32_t nr_slots; /* of memory that were handed out; 0 is the guest's RAM */
+	bool has_ioregion; /* KVM_SET_IOREGION is there */
 };
 
 /*

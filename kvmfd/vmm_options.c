@@ -54,6 +54,9 @@ static void usage(void)
 	       "  --device vfio-user,...  a device, up to %u:\n"
 	       "      socket=PATH         where its server listens\n"
 	       "      io-fds=on|off       install the server's io fds (the default), or do not\n"
+	       "      ioregion=HOW        its ioregionfds: auto (the default: in KVM, else by\n"
+	       "                          stand-in), standin, or off: by socket\n"
+	       "      mmap=on|off         what may be mapped is the guest's memory (the default)\n"
 	       "      posted=on|off       writes by socket don't wait for an answer; default off\n"
 	       "  --payload FILE          the guest program, a flat binary for address %#llx\n"
 	       "  --memory MIB            of the guest; default %llu\n"
@@ -87,6 +90,23 @@ static int parse_switch(const struct keyval *pair, bool *on)
 	return -EINVAL;
 }
 
+static int parse_ioregion(const char *text, enum iofd_ioregion *ioregion)
+{
+	static const char *const names[] = {
+		[IOFD_IOREGION_AUTO] = "auto",
+		[IOFD_IOREGION_STANDIN] = "standin",
+		[IOFD_IOREGION_OFF] = "off",
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (!strcmp(text, names[i])) {
+			*ioregion = (enum iofd_ioregion)i;
+			return 0;
+		}
+	log_error("--device vfio-user: ioregion=%s: wants auto, standin or off", text);
+	return -EINVAL;
+}
+
 static int parse_key(struct vfio_pci_options *device, const struct keyval *pair)
 {
 	bool on;
@@ -98,8 +118,16 @@ static int parse_key(struct vfio_pci_options *device, const struct keyval *pair)
 	}
 	if (!strcmp(pair->key, "posted"))
 		return parse_switch(pair, &device->posted);
+	if (!strcmp(pair->key, "mmap")) {
+		ret = parse_switch(pair, &on);
+		device->no_mmap = !on;
+		return ret;
+	}
+	if (!strcmp(pair->key, "ioregion"))
+		return parse_ioregion(pair->value, &device->ioregion);
 	if (strcmp(pair->key, "io-fds")) {
-		log_error("--device vfio-user: no key '%s'; it has: socket, io-fds, posted",
+		log_error("--device vfio-user: no key '%s'; it has: socket, io-fds, ioregion, "
+			  "mmap, posted",
 			  pair->key);
 		return -EINVAL;
 	}

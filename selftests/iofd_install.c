@@ -4,17 +4,21 @@
 
 #include <errno.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include "bare_guest.h"
 #include "capture.h"
 #include "kselftest_harness.h"
+#include "wire.h"
 
 #define REGION_BYTES 0x1000u
 #define MANY 1100u
 
 #define DATAMATCH FPC_IOEVENTFD_DATAMATCH
 #define PIO FPC_IOEVENTFD_PIO
+#define POSTED WIRE_IOREGION_POSTED_WRITES
+#define SPAN_PIO WIRE_IOREGION_PIO
 
 static const struct iofd_target memory_bar = {
 	.device = "test",
@@ -148,12 +152,97 @@ TEST(the_space_of_entry_and_region_must_agree)
 	EXPECT_STREQ("flags", refused(&io_bar, ENTRY(.size = 4)));
 }
 
-TEST(an_ioregionfd_or_a_shadow_or_an_unknown_type_is_refused)
+TEST(a_shadow_or_an_unknown_type_is_refused)
 {
-	EXPECT_STREQ("type", refused(&memory_bar, ENTRY(.size = 4, .type = FPC_IO_FD_IOREGIONFD)));
 	EXPECT_STREQ("type", refused(&memory_bar, ENTRY(.size = 4, .type = FPC_IO_FD_SHADOW)));
 	EXPECT_STREQ("type", refused(&memory_bar, ENTRY(.size = 4, .type = UINT32_MAX)));
 }
+
+/* ---- ioregionfds ---- */
+
+static int new_socket(int domain, int type)
+{
+	int pair[2] = { -1, -1 };
+
+	if (domain == AF_UNIX && !socketpair(domain, type, 0, pair))
+		close(pair[1]);
+	else
+		pair[0] = socket(domain, type, 0);
+	return pair[0];
+}
+
+static const char *refused_by_socket(const struct iofd_target *target, struct fpc_io_fd entry,
+				     int domain, int type)
+{
+	int fd = new_socket(domain, type);
+	const char *field;
+
+	entry.type = FPC_IO_FD_IOREGIONFD;
+	field = refused_fd(target, entry, fd);
+	close(fd);
+	return field;
+}
+
+static const char *refused_span(const struct iofd_target *target, struct fpc_io_fd entry)
+{
+	return refused_by_socket(target, entry, AF_UNIX, SOCK_SEQPACKET);
+}
+
+TEST(an_ioregionfd_within_its_region_is_accepted)
+{
+	EXPECT_STREQ("", refused_span(&memory_bar, ENTRY(.size = 0x1000)));
+	EXPECT_STREQ("", refused_span(&memory_bar, ENTRY(.offset = 0xfff, .size = 1)));
+	EXPECT_STREQ("", refused_span(&memory_bar, ENTRY(.offset = 0xfff, .flags = POSTED)));
+	EXPECT_STREQ("", refused_span(&io_bar, ENTRY(.size = 0x100, .flags = SPAN_PIO)));
+}
+
+TEST(an_ioregionfd_that_reaches_over_another_device_or_ram_is_refused)
+{
+	EXPECT_STREQ("offset", refused_span(&memory_bar, ENTRY(.size = 0x1001)));
+	EXPECT_STREQ("offset", refused_span(&memory_bar, ENTRY(.offset = 0x1000, .size = 1)));
+	EXPECT_STREQ("offset", refused_span(&memory_bar, ENTRY(.offset = 8, .size = UINT64_MAX)));
+	EXPECT_STREQ("offset", refused_span(&memory_bar,
+					    ENTRY(.offset = -(uint64_t)BARE_MMIO, .size = 0x1000)));
+	EXPECT_STREQ("offset", refused_span(&memory_bar, ENTRY(.offset = 0x1000, .flags = POSTED)));
+	EXPECT_STREQ("size", refused_span(&memory_bar, ENTRY(.size = 0)));
+}
+
+TEST(an_ioregionfd_with_a_flag_that_kvm_must_not_see_is_refused)
+{
+	for (unsigned int bit = 2; bit < 32; bit++)
+		EXPECT_STREQ("flags",
+			     refused_span(&memory_bar, ENTRY(.size = 4, .flags = 1u << bit)));
+	EXPECT_STREQ("flags", refused_span(&memory_bar, ENTRY(.size = 4, .flags = SPAN_PIO)));
+	EXPECT_STREQ("flags", refused_span(&io_bar, ENTRY(.size = 4)));
+}
+
+TEST(an_ioregionfd_that_is_no_unix_socket_which_keeps_packets_is_refused)
+{
+	const struct fpc_io_fd entry = ENTRY(.size = 4, .type = FPC_IO_FD_IOREGIONFD);
+	FILE *file = tmpfile();
+
+	EXPECT_STREQ("fd_index", refused_by_socket(&memory_bar, entry, AF_UNIX, SOCK_STREAM));
+	EXPECT_STREQ("fd_index", refused_by_socket(&memory_bar, entry, AF_UNIX, SOCK_DGRAM));
+	EXPECT_STREQ("fd_index", refused_by_socket(&memory_bar, entry, AF_INET, SOCK_STREAM));
+	EXPECT_STREQ("fd_index", refused_fd(&memory_bar, entry, fileno(file)));
+	EXPECT_STREQ("fd_index", refused(&memory_bar, entry)); /* an eventfd */
+	EXPECT_STREQ("fd_index", refused_fd(&memory_bar, entry, -1));
+	fclose(file);
+}
+
+TEST(an_ioregionfd_shares_no_byte_with_any_other)
+{
+	const struct fpc_io_fd span = ENTRY(.offset = 8, .size = 8, .type = FPC_IO_FD_IOREGIONFD);
+	const struct fpc_io_fd bells[] = { ENTRY(.offset = 15, .size = 1), ENTRY(.offset = 8),
+					   ENTRY(.offset = 6, .size = 4) };
+	const struct fpc_io_fd beside = ENTRY(.offset = 16, .size = 4);
+
+	for (size_t i = 0; i < 3; i++)
+		EXPECT_STREQ("offset", refused_next_to(span, bells[i]));
+	EXPECT_STREQ("", refused_next_to(span, beside));
+}
+
+/* ---- fds ---- */
 
 TEST(an_fd_that_did_not_come_or_is_no_eventfd_is_refused)
 {

@@ -81,8 +81,11 @@ static const struct {
 	  "--device vfio-pci: no kind 'vfio-pci'; there is: vfio-user" },
 	{ { "--device", "vfio-user" }, "--device vfio-user: no socket=PATH" },
 	{ { "--device", "vfio-user,socket=" }, "--device vfio-user: no socket=PATH" },
-	{ { "--device", "vfio-user,sock=a" }, "no key 'sock'; it has: socket, io-fds, posted" },
+	{ { "--device", "vfio-user,sock=a" },
+	  "no key 'sock'; it has: socket, io-fds, ioregion, mmap, posted" },
 	{ { "--device", "vfio-user,io-fds=no" }, "io-fds=no: wants on or off" },
+	{ { "--device", "vfio-user,ioregion=on" }, "ioregion=on: wants auto, standin or off" },
+	{ { "--device", "vfio-user,mmap=1" }, "mmap=1: wants on or off" },
 	{ { "--device", "vfio-user,socket" }, "wants vfio-user,key=value..." },
 };
 
