@@ -153,6 +153,7 @@ int ring_turn(struct ring *ring, int64_t timeout_ns)
 	bool has_rung;
 	int ret;
 
+	ring->stats.turns++;
 	run_hooks(ring);
 	if (ring->hurry)
 		timeout_ns = 0;

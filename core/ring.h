@@ -88,6 +88,7 @@ struct ring_options {
 
 /* Counted since the ring was opened. */
 struct ring_stats {
+	uint64_t turns;
 	uint64_t enters; /* io_uring_enter() calls */
 	uint64_t completions;
 	uint64_t spin_hits;   /* turns that found a completion while spinning */
@@ -168,6 +169,9 @@ uint64_t ring_eventfd_sum(const struct ring_op *op);
  * does not tell it any more, but may be called with a sum of 0.
  */
 uint64_t ring_eventfd_take(struct ring_op *op);
+
+/* done(0) with the completions of the next turn, which does not wait: others get their share first. */
+void ring_yield(struct ring *ring, struct ring_op *op);
 
 /* done(-ETIME) once, after `ns`. */
 void ring_timeout(struct ring *ring, struct ring_op *op, uint64_t ns);
