@@ -79,7 +79,7 @@ static int start_session(struct served *served, int fd)
 }
 
 /* What it asks first is VERSION, its first message number 0: so that it learns why. */
-static void refuse(struct served *served, int fd)
+static void turn_away(struct served *served, int fd)
 {
 	struct wire_header reply = {
 		.cmd = WIRE_VERSION,
@@ -116,7 +116,7 @@ static void accepted(struct ring_op *op, int fd, const struct ring_received *rec
 	} else if (served->next_fd < 0 && session_is_leaving(served->session)) {
 		served->next_fd = fd;
 	} else {
-		refuse(served, fd);
+		turn_away(served, fd);
 	}
 }
 

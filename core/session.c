@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -70,15 +71,18 @@ static struct session *of_link(struct device_link *link)
 
 static void end(struct session *session, const char *why);
 
-static void complain(struct session *session, const struct channel_msg *msg, const char *what,
-		     int error)
+static void complain(struct session *session, const struct channel_msg *msg,
+		     const struct refusal *why, int error)
 {
+	char text[128];
+
 	if (session->complaints == MAX_COMPLAINTS)
 		log_warn("%s: this client's further refusals are not logged", session->dev->name);
 	if (session->complaints++ >= MAX_COMPLAINTS)
 		return;
+	refusal_format(why, text, sizeof(text));
 	log_warn("%s: %s (%u) refused: %s: %s", session->dev->name, wire_cmd_name(msg->hdr.cmd),
-		 msg->hdr.cmd, what, strerror(-error));
+		 msg->hdr.cmd, text, strerror(-error));
 }
 
 /* ---- what goes out ---- */
@@ -359,7 +363,7 @@ static void reply(struct session *session, struct request *request, ssize_t len)
 	if (len == COMMAND_LATER) {
 		put_off(session, request);
 	} else if (len < 0) {
-		complain(session, request->msg, request->field ? request->field : "it", (int)len);
+		complain(session, request->msg, &request->why, (int)len);
 		if (!session->peer.doomed)
 			answer_error(session, &request->msg->hdr, (int)len);
 	} else if (!(request->msg->hdr.flags & WIRE_NO_REPLY)) {
@@ -398,37 +402,51 @@ static void run(struct session *session, struct channel_msg *msg, uint64_t done)
 	send_aside(session);
 }
 
-/* What a message may look like, for every command in one place. NULL when it may be run. */
-static const char *check(const struct session *session, const struct channel_msg *msg, int *error)
+/* What a message may look like, for every command in one place. 0 when it may be run. */
+static int check(const struct session *session, const struct channel_msg *msg, struct refusal *why)
 {
 	const struct command *command = command_find(msg->hdr.cmd);
 
-	*error = -EINVAL;
 	if ((msg->hdr.flags & WIRE_TYPE_MASK) != WIRE_TYPE_COMMAND)
-		return "it is not a command";
-	if (!command->run) {
-		*error = -EOPNOTSUPP;
-		return "the command is not served here";
-	}
-	if (msg->too_long || msg->body_len > (command->max ? command->max : command->min))
-		return "msg_size is too large";
-	if (msg->body_len < command->min)
-		return "msg_size is too small";
-	if (msg->fds_lost || msg->nr_fds > command->max_fds ||
-	    msg->nr_fds > session->dev->caps.max_msg_fds)
-		return "it brings too many fds";
-	return NULL;
+		return refuse_value(why, "it is no command: flags", msg->hdr.flags, -EINVAL);
+	if (!command->run)
+		return refuse(why, "the command is not served here", -EOPNOTSUPP);
+	if (msg->too_long || msg->body_len < command->min ||
+	    msg->body_len > (command->max ? command->max : command->min))
+		return refuse_value(why, "msg_size", msg->hdr.msg_size, -EINVAL);
+	if (msg->fds_lost && msg->nr_fds < command->max_fds)
+		return refuse(why, "its fds, of which the server can open no more", -EMFILE);
+	if (msg->fds_lost)
+		return refuse(why, "too many fds", -EINVAL);
+	if (msg->nr_fds > command->max_fds || msg->nr_fds > session->dev->caps.max_msg_fds)
+		return refuse_value(why, "too many fds:", msg->nr_fds, -EINVAL);
+	return 0;
+}
+
+/* The client has not even said VERSION properly. */
+static void turn_away(struct session *session, const struct channel_msg *msg,
+		      const struct refusal *why)
+{
+	char text[128];
+	char line[256];
+
+	refusal_format(why, text, sizeof(text));
+	snprintf(line, sizeof(line), "its first message, %s (%u): %s", wire_cmd_name(msg->hdr.cmd),
+		 msg->hdr.cmd, text);
+	end(session, line);
 }
 
 static void handle(struct session *session, struct channel_msg *msg, uint64_t done)
 {
-	int error;
-	const char *why = check(session, msg, &error);
+	struct refusal why = { 0 };
+	int error = check(session, msg, &why);
 
-	if (!session->peer.negotiated && (why || msg->hdr.cmd != WIRE_VERSION)) {
-		end(session, why ? why : "its first message is not VERSION");
-	} else if (why) {
-		complain(session, msg, why, error);
+	if (!error && !session->peer.negotiated && msg->hdr.cmd != WIRE_VERSION)
+		error = refuse(&why, "it is not VERSION", -EINVAL);
+	if (error && !session->peer.negotiated) {
+		turn_away(session, msg, &why);
+	} else if (error) {
+		complain(session, msg, &why, error);
 		if ((msg->hdr.flags & WIRE_TYPE_MASK) == WIRE_TYPE_COMMAND)
 			answer_error(session, &msg->hdr, error);
 	} else {
@@ -492,12 +510,15 @@ static ssize_t dma_result(const struct transfer *transfer, const struct channel_
 static void take_answer(struct session *session, const struct channel_msg *msg)
 {
 	struct transfer *transfer = transfer_find(session->dev, msg->hdr.msg_id);
+	struct refusal why;
 
 	if (transfer)
 		transfer_answered(transfer, dma_result(transfer, msg),
 				  msg->body + sizeof(struct wire_dma_access));
 	else
-		complain(session, msg, "it answers nothing that was asked", -EINVAL);
+		complain(session, msg, &why,
+			 refuse_value(&why, "it answers nothing that was asked: msg_id",
+				      msg->hdr.msg_id, -EINVAL));
 }
 
 /* ---- the channels ---- */
@@ -524,11 +545,13 @@ static void on_twin_message(struct channel *channel, struct channel_msg *msg)
 {
 	struct session *session =
 		(struct session *)((char *)channel - offsetof(struct session, twin));
+	struct refusal why;
 
 	if (is_answer(msg))
 		take_answer(session, msg);
 	else
-		complain(session, msg, "the twin socket is for answers only", -EINVAL);
+		complain(session, msg, &why,
+			 refuse(&why, "the twin socket is for answers only", -EINVAL));
 }
 
 static void on_gone(struct channel *channel, const char *why)
