@@ -80,7 +80,7 @@ enum {
 
 struct ring_options {
 	unsigned int entries;	   /* of the submission queue; 0: 256 */
-	unsigned int buffers;	   /* for receiving, a power of two; 0: 64 */
+	unsigned int buffers;	   /* for receiving, a power of two; 0: 16 */
 	unsigned int buffer_bytes; /* of each; 0: 8,192 */
 	unsigned int avoid;	   /* RING_FEATURE_* to do without, as on an older kernel */
 	struct ring_wait wait;
