@@ -51,7 +51,8 @@ static ssize_t do_version(struct request *request, void *reply)
 		return refuse_value(&request->why, "major", asked.major, -EINVAL);
 	}
 	if (caps_parse(msg->body + sizeof(asked), msg->body_len - sizeof(asked), &peer->caps, &why))
-		return refuse(&request->why, why, -EINVAL);
+		return refuse_member(&request->why, why, msg->body + sizeof(asked),
+				     msg->body_len - sizeof(asked));
 	if (asked.minor < version.minor)
 		version.minor = asked.minor;
 	ours.twin_socket = peer->caps.twin_socket && peer->caps.max_msg_fds && !make_twin(request);

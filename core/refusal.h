@@ -15,6 +15,8 @@ struct refusal {
 	const char *what; /* the field, as the specification calls it, or a reason; NULL: nothing */
 	uint64_t value;	  /* what the field said */
 	bool has_value;
+	const char *text; /* the same for a member of a JSON text; within the message */
+	size_t text_len;
 };
 
 /* Notes the reason; returns `error`. */
@@ -31,6 +33,9 @@ static inline int refuse_value(struct refusal *refusal, const char *field, uint6
 	*refusal = (struct refusal){ .what = field, .value = value, .has_value = true };
 	return error;
 }
+
+/* Notes the member of a JSON text that is wrong, and what it says there; returns -EINVAL. */
+int refuse_member(struct refusal *refusal, const char *name, const void *json, size_t len);
 
 /* "size 0", "flags 0x10020" or just the reason, to text[len]. */
 void refusal_format(const struct refusal *refusal, char *text, size_t len);

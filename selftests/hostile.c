@@ -345,6 +345,31 @@ TEST(a_refusal_is_one_line_with_the_field_and_what_it_said)
 	peer_stop(peer);
 }
 
+TEST(a_capability_that_is_refused_is_logged_with_what_it_said)
+{
+	static const char *const rows[][2] = {
+		{ "{\"capabilities\":{\"max_msg_fds\": -1}}", "max_msg_fds -1: Invalid" },
+		{ "{\"capabilities\":{\"pgsizes\":\"4k\",\"max_msg_fds\":1}}",
+		  "pgsizes \"4k\": Inv" },
+		{ "{\"capabilities\":{\"write_multiple\":2}}", "write_multiple 2: Invalid" },
+		{ "{\"capabilities\":{\"max_data_xfer_size\":0}}",
+		  "max_data_xfer_size 0: Invalid" },
+		{ "no object", "refused: " },
+	};
+	struct peer *peer = peer_start("testdev", 0);
+
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		EXPECT_EQ(EINVAL, peer_version(peer, rows[i][0]));
+		EXPECT_EQ(1 + i, peer_log_count(peer, "VERSION (1) refused: "));
+		EXPECT_LE(1, peer_log_count(peer, rows[i][1]))
+		{
+			TH_LOG("%s, in: %s", rows[i][1], peer_log(peer));
+		}
+	}
+	EXPECT_EQ(0, peer_version(peer, PEER_JSON));
+	peer_stop(peer);
+}
+
 /* ---- where a server is known to have broken; the other rows are tests of their concern ---- */
 
 TEST(dirty_pages_can_be_logged_where_no_memory_is_mapped)
