@@ -2,6 +2,7 @@
 #include "channel.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -37,10 +38,16 @@ static void close_all(int *fds, unsigned int *nr)
 	*nr = 0;
 }
 
-static void gone(struct channel *channel, const char *why)
+void channel_fail(struct channel *channel, const char *why)
 {
 	channel_close(channel);
 	channel->ops->gone(channel, why);
+}
+
+static void owes(struct channel *channel)
+{
+	if (channel->ops->owing)
+		channel->ops->owing(channel);
 }
 
 static int reserve(uint8_t **buf, size_t *size, size_t wanted)
@@ -72,7 +79,7 @@ static void shrink(uint8_t **buf, size_t *size)
 
 static bool is_held(const struct channel *channel)
 {
-	return channel->held || channel->paused;
+	return channel->held || channel->paused || channel->rests;
 }
 
 int channel_take_fd(struct channel_msg *msg, unsigned int i)
@@ -92,6 +99,7 @@ static void deliver(struct channel *channel, const struct wire_header *hdr, cons
 		.too_long = !body,
 	};
 
+	channel->delivered++;
 	channel->ops->message(channel, &msg);
 	close_all(channel->fds, &channel->nr_fds);
 	channel->fds_lost = false;
@@ -100,13 +108,15 @@ static void deliver(struct channel *channel, const struct wire_header *hdr, cons
 /* A message begins: -EPROTO when its end can't be told. */
 static int begin(struct channel *channel, const uint8_t *data, struct wire_header *hdr)
 {
+	char text[96];
 	const char *why;
 
 	memcpy(hdr, data, sizeof(*hdr));
 	why = wire_header_check(hdr);
 	if (!why)
 		return 0;
-	gone(channel, why);
+	snprintf(text, sizeof(text), "%s: %u", why, hdr->msg_size);
+	channel_fail(channel, text);
 	return -EPROTO;
 }
 
@@ -123,7 +133,7 @@ static size_t assemble(struct channel *channel, const uint8_t *data, size_t len)
 	}
 	n = wanted - channel->in_len < len ? wanted - channel->in_len : len;
 	if (reserve(&channel->in, &channel->in_size, wanted)) {
-		gone(channel, "out of memory");
+		channel_fail(channel, "out of memory");
 		return len;
 	}
 	memcpy(channel->in + channel->in_len, data, n);
@@ -179,9 +189,13 @@ static void put_by(struct channel *channel, struct channel_stash **at,
 {
 	struct channel_stash *stash = malloc(sizeof(*stash) + received->len);
 
+	if (received->nr_fds > CHANNEL_STASH_FDS - channel->stash_fds) {
+		refuse_fds(received);
+		received->fds_lost = true;
+	}
 	if (!stash) {
 		refuse_fds(received);
-		gone(channel, "out of memory");
+		channel_fail(channel, "out of memory");
 		return;
 	}
 	*stash = (struct channel_stash){
@@ -192,6 +206,7 @@ static void put_by(struct channel *channel, struct channel_stash **at,
 	};
 	memcpy(stash->fds, received->fds, received->nr_fds * sizeof(int));
 	memcpy(stash->data, received->data, stash->len);
+	channel->stash_fds += stash->nr_fds;
 	*at = stash;
 }
 
@@ -231,6 +246,28 @@ static void adopt_fds(struct channel *channel, struct ring_received *received)
 	received->fds_lost = false;
 }
 
+/* Whether it has had its share of the turn; the others of the ring are to have theirs first. */
+static bool is_spent(struct channel *channel)
+{
+	uint64_t turn = ring_stats(channel->ring)->turns;
+
+	if (channel->turn != turn) {
+		channel->turn = turn;
+		channel->turn_steps = 0;
+		channel->turn_bytes = 0;
+	}
+	return channel->turn_steps >= CHANNEL_TURN_STEPS ||
+	       channel->turn_bytes >= CHANNEL_TURN_BYTES;
+}
+
+static void take_a_rest(struct channel *channel)
+{
+	channel->rests = true;
+	channel->is_behind = true;
+	ring_stop(&channel->receive);
+	ring_yield(channel->ring, &channel->again);
+}
+
 static void take_in(struct channel *channel, const struct ring_received *received)
 {
 	struct ring_received rest = *received;
@@ -238,8 +275,14 @@ static void take_in(struct channel *channel, const struct ring_received *receive
 	while (rest.len && channel->fd >= 0 && !is_held(channel)) {
 		size_t n;
 
+		if (is_spent(channel)) {
+			take_a_rest(channel);
+			break;
+		}
 		adopt_fds(channel, &rest);
 		n = step(channel, rest.data, rest.len);
+		channel->turn_steps++;
+		channel->turn_bytes += n;
 		rest.data += n;
 		rest.len -= n;
 	}
@@ -247,6 +290,16 @@ static void take_in(struct channel *channel, const struct ring_received *receive
 		put_by(channel, &channel->stash, &rest);
 	else
 		refuse_fds(&rest); /* of a body that is skipped, or for nobody */
+	if (channel->fd >= 0 && channel_is_halfway(channel))
+		owes(channel);
+}
+
+static void left(struct channel *channel)
+{
+	if (channel->in_len || channel->skip)
+		channel_fail(channel, "the peer left in the middle of a message");
+	else
+		channel_fail(channel, channel->left_with ? strerror(-channel->left_with) : NULL);
 }
 
 static void on_receive(struct ring_op *op, int res, const struct ring_received *received)
@@ -266,10 +319,11 @@ static void on_receive(struct ring_op *op, int res, const struct ring_received *
 	} else if (res == -ECANCELED) { /* as we asked for when we began to hold */
 		if (!is_held(channel))
 			ring_receive(channel->ring, &channel->receive, channel->fd);
-	} else if (channel->in_len || channel->skip) {
-		gone(channel, "the peer left in the middle of a message");
 	} else {
-		gone(channel, res ? strerror(-res) : NULL);
+		channel->has_left = true;
+		channel->left_with = res;
+		if (!channel->rests)
+			left(channel);
 	}
 }
 
@@ -287,10 +341,32 @@ static void go_on(struct channel *channel)
 		};
 
 		channel->stash = stash->next;
+		channel->stash_fds -= stash->nr_fds;
 		take_in(channel, &received);
 	}
-	if (channel->fd >= 0 && !is_held(channel) && !ring_op_busy(&channel->receive))
+	if (channel->fd < 0 || channel->rests)
+		return;
+	if (channel->is_behind) {
+		channel->is_behind = false;
+		if (channel->ops->caught_up)
+			channel->ops->caught_up(channel);
+	}
+	if (channel->fd >= 0 && channel->has_left)
+		left(channel);
+	else if (channel->fd >= 0 && !is_held(channel) && !ring_op_busy(&channel->receive))
 		ring_receive(channel->ring, &channel->receive, channel->fd);
+}
+
+static void rested(struct ring_op *op, int res, const struct ring_received *received)
+{
+	struct channel *channel = (struct channel *)((char *)op - offsetof(struct channel, again));
+
+	(void)received;
+	channel->rests = false;
+	if (res < 0)
+		channel_fail(channel, "out of memory");
+	else
+		go_on(channel);
 }
 
 void channel_pause(struct channel *channel)
@@ -347,7 +423,7 @@ static void on_writable(struct ring_op *op, int res, const struct ring_received 
 
 	(void)received;
 	if (res < 0)
-		gone(channel, strerror(-res));
+		channel_fail(channel, strerror(-res));
 	else
 		ring_before_submit(channel->ring, &channel->flush);
 }
@@ -377,6 +453,7 @@ static void sent(struct channel *channel, size_t n)
 		free(fds);
 	}
 	channel->out_sent += n;
+	channel->sent += n;
 	compact(channel);
 	if (!channel_unsent(channel))
 		shrink(&channel->out, &channel->out_size);
@@ -388,21 +465,25 @@ static void on_sent(struct ring_op *op, int res, const struct ring_received *rec
 
 	(void)received;
 	if (res < 0 && res != -EAGAIN) {
-		gone(channel, strerror(-res));
+		channel_fail(channel, strerror(-res));
 		return;
 	}
 	if (res > 0)
 		sent(channel, (size_t)res);
 	if (channel->held && channel_unsent(channel) < CHANNEL_HIGH_WATER / 2) {
 		channel->held = false;
+		if (channel->ops->room)
+			channel->ops->room(channel);
 		go_on(channel);
 	}
 	if (channel->fd < 0 || !channel_unsent(channel))
 		return;
-	if (res == (int)channel->sending) /* it was fds, or new messages, that cut it short */
+	if (res == (int)channel->sending) { /* it was fds, or new messages, that cut it short */
 		ring_before_submit(channel->ring, &channel->flush);
-	else
+	} else {
 		ring_writable(channel->ring, &channel->writable, channel->fd);
+		owes(channel);
+	}
 }
 
 void *channel_begin(struct channel *channel, size_t body_max)
@@ -413,7 +494,7 @@ void *channel_begin(struct channel *channel, size_t body_max)
 		return NULL;
 	/* The kernel reads `out` only within a turn's submission: until then it may move. */
 	if (reserve(&channel->out, &channel->out_size, wanted)) {
-		gone(channel, "out of memory");
+		channel_fail(channel, "out of memory");
 		return NULL;
 	}
 	return channel->out + channel->out_len + sizeof(struct wire_header);
@@ -445,7 +526,7 @@ void channel_commit(struct channel *channel, const struct wire_header *hdr, size
 		return;
 	whole.msg_size = (uint32_t)(sizeof(whole) + body_len);
 	if (nr_fds && attach_fds(channel, start, start + whole.msg_size, fds, nr_fds)) {
-		gone(channel, "out of memory");
+		channel_fail(channel, "out of memory");
 		return;
 	}
 	memcpy(channel->out + start, &whole, sizeof(whole));
@@ -470,6 +551,7 @@ void channel_open(struct channel *channel, struct ring *ring, int fd, const stru
 		.writable.done = on_writable,
 		.flush.run = flush,
 		.resume.run = resume,
+		.again.done = rested,
 	};
 	ring_receive(ring, &channel->receive, fd);
 }
@@ -481,6 +563,7 @@ void channel_close(struct channel *channel)
 	ring_cancel(&channel->receive);
 	ring_cancel(&channel->send);
 	ring_cancel(&channel->writable);
+	ring_cancel(&channel->again);
 	ring_hook_drop(&channel->flush);
 	ring_hook_drop(&channel->resume);
 	/* The kernel may hold the socket for a while yet; the peer is to see its end now. */

@@ -12,12 +12,6 @@
 /* Room for the JSON that answers VERSION. */
 #define VERSION_JSON_BYTES 256
 
-static ssize_t refuse(struct request *request, const char *field, int error)
-{
-	request->field = field;
-	return error;
-}
-
 /* The fixed part of an answer. Replies lie behind one another, at any alignment. */
 static ssize_t answer(void *reply, const void *fixed, size_t len)
 {
@@ -51,13 +45,14 @@ static ssize_t do_version(struct request *request, void *reply)
 
 	memcpy(&asked, msg->body, sizeof(asked));
 	if (peer->negotiated)
-		return refuse(request, "VERSION, the second", -EINVAL);
+		return refuse(&request->why, "VERSION, the second", -EINVAL);
 	if (asked.major != WIRE_MAJOR) {
 		peer->doomed = true;
-		return refuse(request, "major", -EINVAL);
+		return refuse_value(&request->why, "major", asked.major, -EINVAL);
 	}
 	if (caps_parse(msg->body + sizeof(asked), msg->body_len - sizeof(asked), &peer->caps, &why))
-		return refuse(request, why, -EINVAL);
+		return refuse_member(&request->why, why, msg->body + sizeof(asked),
+				     msg->body_len - sizeof(asked));
 	if (asked.minor < version.minor)
 		version.minor = asked.minor;
 	ours.twin_socket = peer->caps.twin_socket && peer->caps.max_msg_fds && !make_twin(request);
@@ -76,8 +71,8 @@ static ssize_t do_dma_map(struct request *request, void *reply)
 	(void)reply;
 	memcpy(&map, request->msg->body, sizeof(map));
 	if (map.argsz < sizeof(map))
-		return refuse(request, "argsz", -EINVAL);
-	return dma_map(&request->dev->dma, &map, channel_take_fd(request->msg, 0), &request->field);
+		return refuse_value(&request->why, "argsz", map.argsz, -EINVAL);
+	return dma_map(&request->dev->dma, &map, channel_take_fd(request->msg, 0), &request->why);
 }
 
 static ssize_t do_dma_unmap(struct request *request, void *reply)
@@ -87,8 +82,8 @@ static ssize_t do_dma_unmap(struct request *request, void *reply)
 
 	memcpy(&unmap, request->msg->body, sizeof(unmap));
 	if (unmap.argsz < sizeof(unmap))
-		return refuse(request, "argsz", -EINVAL);
-	ret = dma_unmap(&request->dev->dma, &unmap, &request->field);
+		return refuse_value(&request->why, "argsz", unmap.argsz, -EINVAL);
+	ret = dma_unmap(&request->dev->dma, &unmap, &request->why);
 	if (ret)
 		return ret;
 	return answer(reply, &unmap, sizeof(unmap));
@@ -106,7 +101,7 @@ static ssize_t device_info(struct request *request, void *reply)
 
 	memcpy(&argsz, request->msg->body, sizeof(argsz));
 	if (argsz < sizeof(info))
-		return refuse(request, "argsz", -EINVAL);
+		return refuse_value(&request->why, "argsz", argsz, -EINVAL);
 	return answer(reply, &info, sizeof(info));
 }
 
@@ -117,7 +112,7 @@ static ssize_t do_region_info(struct request *request, void *reply)
 
 	memcpy(&asked, request->msg->body, sizeof(asked));
 	len = region_info(request->dev, &asked, request->peer->caps.max_msg_fds, reply,
-			  &request->fds[0], &request->field);
+			  &request->fds[0], &request->why);
 	request->nr_fds = len >= 0 && request->fds[0] >= 0;
 	return len;
 }
@@ -171,13 +166,13 @@ static ssize_t region_io_fds(struct request *request, void *reply)
 
 	memcpy(&asked, request->msg->body, sizeof(asked));
 	if (asked.argsz < sizeof(fixed))
-		return refuse(request, "argsz", -EINVAL);
+		return refuse_value(&request->why, "argsz", asked.argsz, -EINVAL);
 	if (asked.flags)
-		return refuse(request, "flags", -EINVAL);
+		return refuse_value(&request->why, "flags", asked.flags, -EINVAL);
 	if (asked.index >= request->dev->nr_regions)
-		return refuse(request, "index", -EINVAL);
+		return refuse_value(&request->why, "index", asked.index, -EINVAL);
 	if (asked.count)
-		return refuse(request, "count", -EINVAL);
+		return refuse_value(&request->why, "count", asked.count, -EINVAL);
 	offered = io_fds_offered(request, asked.index);
 	fixed = (struct wire_region_io_fds){
 		.argsz = (uint32_t)(sizeof(fixed) + offered * entry_bytes(peer)),
@@ -208,9 +203,9 @@ static ssize_t irq_info(struct request *request, void *reply)
 
 	memcpy(&asked, request->msg->body, sizeof(asked));
 	if (asked.argsz < sizeof(info))
-		return refuse(request, "argsz", -EINVAL);
+		return refuse_value(&request->why, "argsz", asked.argsz, -EINVAL);
 	if (asked.index >= FP_NR_IRQS)
-		return refuse(request, "index", -EINVAL);
+		return refuse_value(&request->why, "index", asked.index, -EINVAL);
 	info = (struct wire_irq_info){
 		.argsz = sizeof(info),
 		.flags = request->dev->irqs[asked.index].flags,
@@ -229,11 +224,11 @@ static ssize_t set_irqs(struct request *request, void *reply)
 	(void)reply;
 	memcpy(&set, msg->body, sizeof(set));
 	if (set.argsz < sizeof(set))
-		return refuse(request, "argsz", -EINVAL);
+		return refuse_value(&request->why, "argsz", set.argsz, -EINVAL);
 	if (set.index >= FP_NR_IRQS)
-		return refuse(request, "index", -EINVAL);
+		return refuse_value(&request->why, "index", set.index, -EINVAL);
 	if (set.flags & WIRE_IRQ_DATA_BOOL && set.count > msg->body_len - sizeof(set))
-		return refuse(request, "count", -EINVAL);
+		return refuse_value(&request->why, "count", set.count, -EINVAL);
 	irqs = (struct irq_request){
 		.flags = set.flags,
 		.start = set.start,
@@ -242,7 +237,7 @@ static ssize_t set_irqs(struct request *request, void *reply)
 		.fds = msg->fds,
 		.nr_fds = msg->nr_fds,
 	};
-	return irq_set(&request->dev->irqs[set.index], &irqs, &request->field);
+	return irq_set(&request->dev->irqs[set.index], &irqs, &request->why);
 }
 
 static size_t region_read_count(const struct request *request)
@@ -265,10 +260,10 @@ static ssize_t region_read(struct request *request, void *reply)
 
 	memcpy(&access, request->msg->body, sizeof(access));
 	if (access.count > request->dev->caps.max_data_xfer_size)
-		return refuse(request, "count", -EINVAL);
+		return refuse_value(&request->why, "count", access.count, -EINVAL);
 	ret = region_access(request->dev, access.region, access.offset,
 			    (uint8_t *)reply + sizeof(access), access.count, false, &request->later,
-			    &request->field);
+			    &request->why);
 	return ret ? later(ret) : answer(reply, &access, sizeof(access)) + (ssize_t)access.count;
 }
 
@@ -281,10 +276,10 @@ static ssize_t region_write(struct request *request, void *reply)
 	memcpy(&access, msg->body, sizeof(access));
 	if (access.count != msg->body_len - sizeof(access) ||
 	    access.count > request->dev->caps.max_data_xfer_size)
-		return refuse(request, "count", -EINVAL);
+		return refuse_value(&request->why, "count", access.count, -EINVAL);
 	ret = region_access(request->dev, access.region, access.offset,
 			    (void *)(msg->body + sizeof(access)), access.count, true,
-			    &request->later, &request->field);
+			    &request->later, &request->why);
 	return ret ? later(ret) : answer(reply, &access, sizeof(access));
 }
 
@@ -298,7 +293,7 @@ static ssize_t region_write_multi(struct request *request, void *reply)
 	memcpy(&nr, msg->body, sizeof(nr));
 	if (nr != (msg->body_len - sizeof(nr)) / sizeof(multi) ||
 	    (msg->body_len - sizeof(nr)) % sizeof(multi))
-		return refuse(request, "wr_cnt", -EINVAL);
+		return refuse_value(&request->why, "wr_cnt", nr, -EINVAL);
 	while (request->done < nr) {
 		int ret;
 
@@ -307,7 +302,7 @@ static ssize_t region_write_multi(struct request *request, void *reply)
 		if (multi.count > sizeof(multi.data))
 			break;
 		ret = region_access(request->dev, multi.region, multi.offset, &multi.data,
-				    multi.count, true, &request->later, &request->field);
+				    multi.count, true, &request->later, &request->why);
 		if (ret == FP_LATER)
 			return COMMAND_LATER;
 		if (ret)
@@ -348,7 +343,7 @@ static ssize_t device_feature(struct request *request, void *reply)
 	struct feature_call call = feature_call(request);
 	ssize_t ret = feature_run(&call, reply);
 
-	request->field = call.field;
+	request->why = call.why;
 	return ret;
 }
 
@@ -364,7 +359,7 @@ static ssize_t mig_data_read(struct request *request, void *reply)
 	struct feature_call call = feature_call(request);
 	ssize_t ret = feature_mig_read(&call, reply);
 
-	request->field = call.field;
+	request->why = call.why;
 	return ret;
 }
 
@@ -376,7 +371,7 @@ static ssize_t mig_data_write(struct request *request, void *reply)
 	(void)reply;
 	call.max_data = request->dev->caps.max_data_xfer_size;
 	ret = feature_mig_write(&call);
-	request->field = call.field;
+	request->why = call.why;
 	return ret;
 }
 

@@ -14,6 +14,7 @@
 #include "channel.h"
 #include "deferred.h"
 #include "device.h"
+#include "refusal.h"
 
 /* The layout of io_fds entries that a device's clients get. */
 enum command_io_fds {
@@ -32,14 +33,14 @@ struct command_peer {
 
 /*
  * A command that is being answered. Its handler either fills the reply and says how long it is, or
- * returns -errno, having named in `field` what was wrong.
+ * returns -errno, having said in `why` what was wrong.
  */
 struct request {
 	struct fp_device *dev;
 	struct command_peer *peer;
 	struct channel_msg *msg;
 	uint64_t done; /* of a REGION_WRITE_MULTI: so many writes have been made */
-	const char *field;
+	struct refusal why;
 	int fds[RING_MAX_FDS]; /* to go with the reply, borrowed */
 	unsigned int nr_fds;
 	int own_fd; /* one of them that is to be closed once it has gone; -1: none */

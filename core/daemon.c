@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -23,6 +24,8 @@
 
 #define MAX_KEYS 32
 #define MAX_WORKERS 64
+#define CLIENT_TIMEOUT_NS 10000000000ull
+#define MAX_CLIENT_TIMEOUT_S 86400
 
 /* A --device as given. */
 struct wanted {
@@ -40,6 +43,7 @@ struct options {
 	struct ring_wait wait;
 	unsigned int workers;
 	const char *state_dir; /* NULL: not given */
+	uint64_t client_timeout_ns;
 };
 
 enum {
@@ -49,6 +53,7 @@ enum {
 	OPT_WAIT,
 	OPT_WORKERS,
 	OPT_STATE,
+	OPT_CLIENT_TIMEOUT,
 	OPT_LOG_LEVEL,
 	OPT_HELP,
 	OPT_VERSION
@@ -61,6 +66,7 @@ static const struct option long_options[] = {
 	{ "wait", required_argument, NULL, OPT_WAIT },
 	{ "workers", required_argument, NULL, OPT_WORKERS },
 	{ "state", required_argument, NULL, OPT_STATE },
+	{ "client-timeout", required_argument, NULL, OPT_CLIENT_TIMEOUT },
 	{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "version", no_argument, NULL, OPT_VERSION },
@@ -104,6 +110,9 @@ static void usage(FILE *to, const char *program)
 		"                                spin=MICROSECONDS to look for it before sleeping\n"
 		"  --workers=N                   threads that share the devices, 1 to 64 (1)\n"
 		"  --state=DIR                   keep the devices' state there, and go on from it\n"
+		"  --client-timeout=SECONDS      for how long a client may leave a message half or a\n"
+		"                                DMA request unanswered (10); half of it to say VERSION,\n"
+		"                                six times to read its answers; 0: for ever\n"
 		"  --log-level=LEVEL             error, warn (the default), info or debug\n"
 		"  --help, --version\n\n"
 		"Devices and their keys:\n",
@@ -247,6 +256,22 @@ static int parse_state(const char *text, const char **dir)
 	return 0;
 }
 
+static int parse_client_timeout(const char *text, uint64_t *ns)
+{
+	char *end;
+	double seconds = strtod(text, &end);
+
+	/* Not a number is in no range either. */
+	if (end == text || *end ||
+	    !(seconds == 0 || (seconds >= 0.01 && seconds <= MAX_CLIENT_TIMEOUT_S))) {
+		log_error("--client-timeout=%s: wants seconds, 0.01 to %d, or 0", text,
+			  MAX_CLIENT_TIMEOUT_S);
+		return -EINVAL;
+	}
+	*ns = (uint64_t)(seconds * 1e9);
+	return 0;
+}
+
 static int parse_one(struct options *options, int opt, const char *program)
 {
 	enum log_level level;
@@ -268,6 +293,8 @@ static int parse_one(struct options *options, int opt, const char *program)
 		return parse_workers(optarg, &options->workers);
 	case OPT_STATE:
 		return parse_state(optarg, &options->state_dir);
+	case OPT_CLIENT_TIMEOUT:
+		return parse_client_timeout(optarg, &options->client_timeout_ns);
 	case OPT_LOG_LEVEL:
 		if (log_level_parse(optarg, &level)) {
 			log_error("--log-level=%s: wants error, warn, info or debug", optarg);
@@ -399,6 +426,18 @@ static int parse(struct options *options, int argc, char **argv, const char *pro
 	return ret ? ret : name_devices(options);
 }
 
+/* fds are the clients' to use up: each brings some. The hard limit is what the user allows. */
+static void raise_fd_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit))
+		log_warn("the limit of open files can't be raised: %s", strerror(errno));
+}
+
 static int serve(const struct options *options)
 {
 	struct served_options *devices = calloc(options->nr_wanted, sizeof(*devices));
@@ -416,6 +455,7 @@ static int serve(const struct options *options)
 		devices[i] = options->wanted[i].device;
 		devices[i].options = options->wanted[i].pairs;
 		devices[i].state_dir = options->state_dir;
+		devices[i].client_timeout_ns = options->client_timeout_ns;
 	}
 	ret = server_run(&server);
 	free(devices);
@@ -425,14 +465,20 @@ static int serve(const struct options *options)
 int fp_main(int argc, char **argv)
 {
 	const char *program = argc ? basename(argv[0]) : "fastpathd";
-	struct options options = { .fd = -1, .workers = 1 };
+	struct options options = {
+		.fd = -1,
+		.workers = 1,
+		.client_timeout_ns = CLIENT_TIMEOUT_NS,
+	};
 	int ret;
 
 	log_set_name(program);
 	signal(SIGPIPE, SIG_IGN); /* a log that nobody reads any more is no reason to end */
 	ret = parse(&options, argc, argv, program);
-	if (!ret)
+	if (!ret) {
+		raise_fd_limit();
 		ret = serve(&options);
+	}
 	for (size_t i = 0; i < options.nr_wanted; i++) {
 		free(options.wanted[i].name);
 		free(options.wanted[i].text);

@@ -336,7 +336,7 @@ void device_attach(struct fp_device *dev)
 void device_detach(struct fp_device *dev)
 {
 	dev->link = NULL;
-	transfer_abandon(dev);
+	transfer_abandon(dev, -ENOTCONN);
 	iofd_withdraw(dev);
 	migration_detach(dev);
 	dirty_stop(&dev->dirty);

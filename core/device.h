@@ -29,6 +29,8 @@ struct device_link {
 	int (*send_dma)(struct device_link *link, struct transfer *transfer);
 	/* Something that was in flight is not any more. */
 	void (*progress)(struct device_link *link);
+	/* Whether messages wait that have come, because others had their share of the ring first. */
+	bool (*is_behind)(struct device_link *link);
 	/* The reset that the class had put off is done. */
 	void (*reset_done)(struct device_link *link);
 };
@@ -70,6 +72,11 @@ static inline void device_progress(struct fp_device *dev)
 {
 	if (dev->link)
 		dev->link->progress(dev->link);
+}
+
+static inline bool device_is_behind(const struct fp_device *dev)
+{
+	return dev->link && dev->link->is_behind(dev->link);
 }
 
 /* The class called `name`, or NULL. */

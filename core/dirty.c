@@ -43,7 +43,9 @@ static bool is_power_of_two(uint64_t n)
 
 static bool is_whole_pages(uint64_t iova, uint64_t length, uint64_t page_size)
 {
-	return length && !((iova | length) & (page_size - 1)) && iova + (length - 1) >= iova;
+	uint64_t last;
+
+	return !((iova | length) & (page_size - 1)) && wire_last(iova, length, &last);
 }
 
 static uint64_t range_last(const struct wire_dma_range *range)
@@ -59,41 +61,41 @@ static int by_iova(const void *a, const void *b)
 	return x->iova < y->iova ? -1 : x->iova > y->iova;
 }
 
-/* Sorts them, too. */
-static bool are_good(struct wire_dma_range *ranges, size_t nr, uint64_t page_size)
+/* The first that is not of whole pages or overlaps the one before, or NULL. Sorts them, too. */
+static const struct wire_dma_range *find_bad(struct wire_dma_range *ranges, size_t nr,
+					     uint64_t page_size)
 {
 	for (size_t i = 0; i < nr; i++)
 		if (!is_whole_pages(ranges[i].iova, ranges[i].length, page_size))
-			return false;
+			return &ranges[i];
 	qsort(ranges, nr, sizeof(*ranges), by_iova);
 	for (size_t i = 1; i < nr; i++)
 		if (ranges[i].iova <= range_last(&ranges[i - 1]))
-			return false;
-	return true;
+			return &ranges[i];
+	return NULL;
 }
 
 int dirty_start(struct dirty *dirty, const struct wire_dma_logging *start, const void *ranges,
-		size_t len, const char **field)
+		size_t len, struct refusal *why)
 {
+	const struct wire_dma_range *bad;
 	struct wire_dma_range *copy;
 	size_t nr = start->num_ranges;
 
-	*field = "DMA_LOGGING_START: logging is on";
 	if (dirty->on)
-		return -EINVAL;
-	*field = "page_size";
+		return refuse(why, "DMA_LOGGING_START: logging is on", -EINVAL);
 	if (!is_power_of_two(start->page_size))
-		return -EINVAL;
-	*field = "num_ranges";
+		return refuse_value(why, "page_size", start->page_size, -EINVAL);
 	if (nr > len / sizeof(*copy))
-		return -EINVAL;
+		return refuse_value(why, "num_ranges", nr, -EINVAL);
 	copy = calloc(nr + 1, sizeof(*copy));
 	if (!copy)
 		return -ENOMEM;
 	if (nr)
 		memcpy(copy, ranges, nr * sizeof(*copy));
-	*field = "ranges";
-	if (!are_good(copy, nr, start->page_size)) {
+	bad = find_bad(copy, nr, start->page_size);
+	if (bad) {
+		refuse_value(why, "the range at iova", bad->iova, 0);
 		free(copy);
 		return -EINVAL;
 	}
@@ -251,22 +253,23 @@ struct view {
 };
 
 ssize_t dirty_report_bytes(const struct dirty *dirty, const struct wire_dma_report *report,
-			   uint64_t max_bytes, const char **field)
+			   uint64_t max_bytes, struct refusal *why)
 {
 	uint64_t words;
 
-	*field = "DMA_LOGGING_REPORT: logging is off";
 	if (!dirty->on)
-		return -EINVAL;
-	*field = "page_size";
+		return refuse(why, "DMA_LOGGING_REPORT: logging is off", -EINVAL);
 	if (!is_power_of_two(report->page_size))
-		return -EINVAL;
-	*field = "iova, length";
+		return refuse_value(why, "page_size", report->page_size, -EINVAL);
+	if (report->iova & (report->page_size - 1))
+		return refuse_value(why, "iova", report->iova, -EINVAL);
 	if (!is_whole_pages(report->iova, report->length, report->page_size))
-		return -EINVAL;
-	*field = "length, too large for one reply";
+		return refuse_value(why, "length", report->length, -EINVAL);
 	words = (report->length / report->page_size - 1) / WORD_BITS + 1;
-	return words > max_bytes / sizeof(uint64_t) ? -EINVAL : (ssize_t)(words * sizeof(uint64_t));
+	if (words > max_bytes / sizeof(uint64_t))
+		return refuse_value(why, "length, too large for one reply:", report->length,
+				    -EINVAL);
+	return (ssize_t)(words * sizeof(uint64_t));
 }
 
 static void show_span(void *opaque, uint64_t iova, uint64_t last)

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "refusal.h"
 #include "wire.h"
 
 /* Pages that one chunk has bits for; the log has chunks only where something was written to. */
@@ -38,11 +39,11 @@ struct dirty {
 /*
  * DMA_LOGGING_START: `len` bytes at `ranges` hold start->num_ranges of them, at any alignment.
  *   -EINVAL  logging is on, a page size that is no power of two, fewer ranges than that, one that
- *            is empty, wraps, is not made of whole pages or overlaps another; *field names it
+ *            is empty, wraps, is not made of whole pages or overlaps another; *why names it
  *   -ENOMEM
  */
 int dirty_start(struct dirty *dirty, const struct wire_dma_logging *start, const void *ranges,
-		size_t len, const char **field);
+		size_t len, struct refusal *why);
 
 /* DMA_LOGGING_STOP, also when nothing is logged; all is forgotten. */
 void dirty_stop(struct dirty *dirty);
@@ -50,10 +51,10 @@ void dirty_stop(struct dirty *dirty);
 /*
  * How long the bitmap of a DMA_LOGGING_REPORT is, bytes. -EINVAL: logging is off, a page size that
  * is no power of two, memory that is none, wraps or is not made of whole pages, or more than
- * `max_bytes`; *field names it.
+ * `max_bytes`; *why names it.
  */
 ssize_t dirty_report_bytes(const struct dirty *dirty, const struct wire_dma_report *report,
-			   uint64_t max_bytes, const char **field);
+			   uint64_t max_bytes, struct refusal *why);
 
 /*
  * Fills the bitmap, which is zeroed and as long as that says, at any alignment. Logged pages that

@@ -57,35 +57,32 @@ static size_t find(const struct dma *dma, uint64_t address)
 	return low;
 }
 
-static int check(const struct dma *dma, const struct wire_dma_map *map, int fd, const char **field)
+static int check(const struct dma *dma, const struct wire_dma_map *map, int fd, struct refusal *why)
 {
-	*field = "size";
+	uint64_t last;
+
 	if (!map->size || map->size > SIZE_MAX / 2 || map->size & (dma->page - 1))
-		return -EINVAL;
-	*field = "address";
-	if (map->address + (map->size - 1) < map->address || map->address & (dma->page - 1))
-		return -EINVAL;
-	*field = "flags";
-	if (map->flags & ~(uint32_t)WIRE_DMA_MAP_FLAGS)
-		return -EINVAL;
-	if (fd < 0 && map->flags & (WIRE_DMA_BY_MMAP | WIRE_DMA_BY_FILE_IO))
-		return -EINVAL;
-	*field = "offset";
-	if (map->offset > INT64_MAX || map->size > INT64_MAX - map->offset)
-		return -EINVAL;
+		return refuse_value(why, "size", map->size, -EINVAL);
+	if (!wire_last(map->address, map->size, &last) || map->address & (dma->page - 1))
+		return refuse_value(why, "address", map->address, -EINVAL);
+	if (map->flags & ~(uint32_t)WIRE_DMA_MAP_FLAGS ||
+	    (fd < 0 && map->flags & (WIRE_DMA_BY_MMAP | WIRE_DMA_BY_FILE_IO)))
+		return refuse_value(why, "flags", map->flags, -EINVAL);
+	if (!wire_within(map->offset, map->size, INT64_MAX))
+		return refuse_value(why, "offset", map->offset, -EINVAL);
 	return 0;
 }
 
 /* Memory behind the end of its file would be a SIGBUS. */
-static int check_file(const struct wire_dma_map *map, int fd, const char **field)
+static int check_file(const struct wire_dma_map *map, int fd, struct refusal *why)
 {
 	struct stat st;
 
 	if (fstat(fd, &st))
 		return -errno;
-	*field = "offset + size beyond the file";
-	if (S_ISREG(st.st_mode) && map->offset + map->size > (uint64_t)st.st_size)
-		return -EINVAL;
+	if (S_ISREG(st.st_mode) && !wire_within(map->offset, map->size, (uint64_t)st.st_size))
+		return refuse_value(why, "offset + size beyond a file of", (uint64_t)st.st_size,
+				    -EINVAL);
 	return 0;
 }
 
@@ -144,7 +141,7 @@ static int insert(struct dma *dma, size_t at, const struct dma_window *window)
 	return 0;
 }
 
-int dma_map(struct dma *dma, const struct wire_dma_map *map, int fd, const char **field)
+int dma_map(struct dma *dma, const struct wire_dma_map *map, int fd, struct refusal *why)
 {
 	CLEANUP_CLOSE int owned = fd;
 	size_t at = find(dma, map->address);
@@ -155,23 +152,22 @@ int dma_map(struct dma *dma, const struct wire_dma_map *map, int fd, const char 
 		.flags = map->flags,
 		.fd = -1,
 	};
-	int ret = check(dma, map, fd, field);
+	int ret = check(dma, map, fd, why);
 
 	if (ret)
 		return ret;
-	*field = "address";
 	if (at < dma->nr && dma->windows[at].address <= map->address + (map->size - 1)) {
 		const struct dma_window *live = &dma->windows[at];
 
 		return live->address == map->address && live->size == map->size &&
 				       live->offset == map->offset ?
 			       0 :
-			       -EEXIST;
+			       refuse_value(why, "address", map->address, -EEXIST);
 	}
 	if (dma->nr >= dma->max)
-		return -ENOSPC;
+		return refuse_value(why, "a window above the", dma->nr, -ENOSPC);
 	if (fd >= 0) {
-		ret = check_file(map, fd, field);
+		ret = check_file(map, fd, why);
 		if (ret)
 			return ret;
 		if (map->flags & WIRE_DMA_BY_FILE_IO)
@@ -201,26 +197,26 @@ static void remove_window(struct dma *dma, size_t at)
 	tell(dma, FP_WINDOW_CLOSED, &window);
 }
 
-int dma_unmap(struct dma *dma, const struct wire_dma_unmap *unmap, const char **field)
+int dma_unmap(struct dma *dma, const struct wire_dma_unmap *unmap, struct refusal *why)
 {
 	size_t at = find(dma, unmap->address);
 	struct dma_window *window;
 
-	*field = "flags";
 	if (unmap->flags & ~(uint32_t)WIRE_DMA_UNMAP_ALL)
-		return -EINVAL;
-	*field = "address";
+		return refuse_value(why, "flags", unmap->flags, -EINVAL);
 	if (unmap->flags & WIRE_DMA_UNMAP_ALL) {
-		if (unmap->address || unmap->size)
-			return -EINVAL;
+		if (unmap->address)
+			return refuse_value(why, "address", unmap->address, -EINVAL);
+		if (unmap->size)
+			return refuse_value(why, "size", unmap->size, -EINVAL);
 		dma_unmap_all(dma);
 		return 0;
 	}
-	if (at == dma->nr)
-		return -ENOENT;
-	window = &dma->windows[at];
-	if (window->address != unmap->address || window->size != unmap->size)
-		return -ENOENT;
+	window = at < dma->nr ? &dma->windows[at] : NULL;
+	if (!window || window->address != unmap->address)
+		return refuse_value(why, "address", unmap->address, -ENOENT);
+	if (window->size != unmap->size)
+		return refuse_value(why, "size", unmap->size, -ENOENT);
 	remove_window(dma, at);
 	return 0;
 }

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "fastpath.h"
+#include "refusal.h"
 #include "wire.h"
 
 struct dma_window;
@@ -36,15 +37,15 @@ void dma_init(struct dma *dma, uint64_t max, uint64_t pgsizes, dma_event_fn *eve
  * Adds the window that a DMA_MAP describes. Takes `fd` (-1: none), also on failure.
  *   -EINVAL  size 0, an address or offset that wraps, an address or size that is not of whole
  *            pages, unknown flags, by mmap or file I/O without an fd, an fd that is shorter than the
- *            window; *field names what is wrong
+ *            window; *why names what is wrong
  *   -EEXIST  it overlaps a live one; but the same one again, with the same offset, is fine
  *   -ENOSPC  as many windows as may be are live
  *   another -errno of mmap()
  */
-int dma_map(struct dma *dma, const struct wire_dma_map *map, int fd, const char **field);
+int dma_map(struct dma *dma, const struct wire_dma_map *map, int fd, struct refusal *why);
 
 /* Removes exactly that window, or all: -ENOENT when there is none such, -EINVAL for bad flags. */
-int dma_unmap(struct dma *dma, const struct wire_dma_unmap *unmap, const char **field);
+int dma_unmap(struct dma *dma, const struct wire_dma_unmap *unmap, struct refusal *why);
 
 void dma_unmap_all(struct dma *dma);
 

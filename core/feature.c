@@ -10,12 +10,6 @@
 
 #define HEAD sizeof(struct wire_device_feature)
 
-static int refuse(struct feature_call *call, const char *field, int error)
-{
-	call->field = field;
-	return error;
-}
-
 /* ---- the features ---- */
 
 struct feature {
@@ -57,7 +51,8 @@ static int set_state(struct feature_call *call)
 	struct wire_mig_device_state state;
 
 	memcpy(&state, call->body + HEAD, sizeof(state));
-	call->field = "device_state, or the state that was to be loaded";
+	refuse_value(&call->why,
+		     "device_state, or the state that was to be loaded:", state.device_state, 0);
 	return migration_go(call->dev, state.device_state);
 }
 
@@ -67,7 +62,7 @@ static int set_logging(struct feature_call *call)
 
 	memcpy(&start, call->body + HEAD, sizeof(start));
 	return dirty_start(&call->dev->dirty, &start, call->body + HEAD + sizeof(start),
-			   call->len - HEAD - sizeof(start), &call->field);
+			   call->len - HEAD - sizeof(start), &call->why);
 }
 
 static int stop_logging(struct feature_call *call)
@@ -82,7 +77,7 @@ static ssize_t report_bytes(struct feature_call *call)
 	ssize_t bytes;
 
 	memcpy(&report, call->body + HEAD, sizeof(report));
-	bytes = dirty_report_bytes(&call->dev->dirty, &report, call->max_data, &call->field);
+	bytes = dirty_report_bytes(&call->dev->dirty, &report, call->max_data, &call->why);
 	return bytes < 0 ? bytes : (ssize_t)sizeof(report) + bytes;
 }
 
@@ -138,21 +133,23 @@ static const struct feature *find(struct feature_call *call, int *ret)
 	uint32_t asked = head.flags & (WIRE_FEATURE_GET | WIRE_FEATURE_SET);
 	const struct feature *feature = index < WIRE_FEATURE_END ? &features[index] : NULL;
 
-	*ret = refuse(call, "argsz", -EINVAL);
+	*ret = refuse_value(&call->why, "argsz", head.argsz, -EINVAL);
 	if (head.argsz < HEAD)
 		return NULL;
-	*ret = refuse(call, "flags", -EINVAL);
+	*ret = refuse_value(&call->why, "flags", head.flags, -EINVAL);
 	if (head.flags & ~(WIRE_FEATURE_INDEX_MASK | asked | WIRE_FEATURE_PROBE))
 		return NULL;
-	*ret = refuse(call, "the feature", -ENOTSUP);
+	*ret = refuse_value(&call->why, "feature", index, -ENOTSUP);
 	if (!feature || (!feature->get && !feature->set) ||
 	    (feature->is_offered && !feature->is_offered(call->dev)))
 		return NULL;
-	*ret = refuse(call, "flags: the feature has no such operation", -EINVAL);
+	*ret = refuse_value(&call->why, "flags: the feature has no such operation:", head.flags,
+			    -EINVAL);
 	if ((asked & WIRE_FEATURE_GET && !feature->get) ||
 	    (asked & WIRE_FEATURE_SET && !feature->set))
 		return NULL;
-	*ret = refuse(call, "flags: not one of GET, SET and PROBE", -EINVAL);
+	*ret = refuse_value(&call->why, "flags: not one of GET, SET and PROBE:", head.flags,
+			    -EINVAL);
 	if (!(head.flags & WIRE_FEATURE_PROBE) &&
 	    (!asked || asked == (WIRE_FEATURE_GET | WIRE_FEATURE_SET)))
 		return NULL;
@@ -173,7 +170,8 @@ static ssize_t get_len(struct feature_call *call, const struct feature *feature)
 	ssize_t bytes;
 
 	if (call->len < HEAD + feature->get_min)
-		return refuse(call, "msg_size", -EINVAL);
+		return refuse_value(&call->why, "msg_size", sizeof(struct wire_header) + call->len,
+				    -EINVAL);
 	bytes = feature->get_bytes(call);
 	return bytes < 0 ? bytes : (ssize_t)HEAD + bytes;
 }
@@ -224,9 +222,10 @@ static ssize_t run_set(struct feature_call *call, const struct feature *feature,
 	int ret;
 
 	if (call->len < HEAD + feature->set_min)
-		return refuse(call, "msg_size", -EINVAL);
+		return refuse_value(&call->why, "msg_size", sizeof(struct wire_header) + call->len,
+				    -EINVAL);
 	if (head_of(call).argsz < HEAD + feature->set_min)
-		return refuse(call, "argsz", -EINVAL);
+		return refuse_value(&call->why, "argsz", head_of(call).argsz, -EINVAL);
 	ret = feature->set(call);
 	return ret ? ret : repeat(call, reply);
 }
@@ -271,10 +270,10 @@ ssize_t feature_mig_read(struct feature_call *call, void *reply)
 	memcpy(&data, call->body, sizeof(data));
 	argsz = data.argsz;
 	if (argsz < sizeof(data))
-		return refuse(call, "argsz", -EINVAL);
+		return refuse_value(&call->why, "argsz", data.argsz, -EINVAL);
 	if (data.size > call->max_data)
-		return refuse(call, "size", -EINVAL);
-	call->field = "the device's state: it is not being saved";
+		return refuse_value(&call->why, "size", data.size, -EINVAL);
+	refuse(&call->why, "the device's state: it is not being saved", 0);
 	size = migration_available(call->dev, data.size);
 	if (size < 0)
 		return size;
@@ -293,9 +292,9 @@ ssize_t feature_mig_write(struct feature_call *call)
 
 	memcpy(&data, call->body, sizeof(data));
 	if (data.argsz < sizeof(data))
-		return refuse(call, "argsz", -EINVAL);
+		return refuse_value(&call->why, "argsz", data.argsz, -EINVAL);
 	if (data.size != call->len - sizeof(data) || data.size > call->max_data)
-		return refuse(call, "size", -EINVAL);
-	call->field = "the device's state: it is not resuming, or there is too much of it";
+		return refuse_value(&call->why, "size", data.size, -EINVAL);
+	refuse(&call->why, "the device's state: it is not resuming, or there is too much of it", 0);
 	return migration_write(call->dev, call->body + sizeof(data), data.size);
 }

@@ -16,8 +16,8 @@ struct feature_call {
 	struct fp_device *dev;
 	const uint8_t *body;
 	size_t len;
-	uint64_t max_data; /* bytes of data that a reply may bring: what both ends take */
-	const char *field; /* names what is wrong, with an error */
+	uint64_t max_data;  /* bytes of data that a reply may bring: what both ends take */
+	struct refusal why; /* with an error */
 };
 
 /* How many bytes the reply may need; a bad command, or a refused one, needs no more than 8. */

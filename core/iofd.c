@@ -12,6 +12,8 @@
 
 static void hear(struct iofd *iofd, uint64_t times)
 {
+	times += iofd->kept;
+	iofd->kept = 0;
 	if (times)
 		region_rang(iofd->dev, iofd->region, iofd->doorbell, times, NULL);
 }
@@ -24,6 +26,8 @@ static void rang(struct ring_op *op, int res, const struct ring_received *receiv
 	if (res < 0)
 		log_warn("%s: a doorbell's eventfd can't be read any more: %s", iofd->dev->name,
 			 strerror(-res));
+	else if (device_is_behind(iofd->dev))
+		iofd->kept += ring_eventfd_sum(op);
 	else
 		hear(iofd, ring_eventfd_sum(op));
 }
@@ -103,6 +107,13 @@ void iofd_entry(const struct iofd *iofd, uint32_t fd_index, struct wire_io_fd_de
 			 (region->flags & FP_REGION_IO ? WIRE_IOEVENTFD_PIO : 0),
 		.datamatch = doorbell->match ? doorbell->value : 0,
 	};
+}
+
+void iofd_catch_up(struct fp_device *dev)
+{
+	for (uint32_t index = 0; index < dev->nr_regions; index++)
+		for (uint32_t i = 0; dev->iofds[index] && i < iofd_count(dev, index); i++)
+			hear(&dev->iofds[index][i], 0);
 }
 
 void iofd_drain(struct fp_device *dev)

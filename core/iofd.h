@@ -18,6 +18,7 @@ struct iofd {
 	uint32_t region;
 	const struct fp_doorbell *doorbell;
 	int fd;
+	uint64_t kept; /* rings that messages which came before them are awaited for */
 };
 
 /*
@@ -32,6 +33,9 @@ uint32_t iofd_count(const struct fp_device *dev, uint32_t index);
 
 /* The io_fds entry of `iofd`, in the deployed layout, naming fd number `fd_index` of the reply. */
 void iofd_entry(const struct iofd *iofd, uint32_t fd_index, struct wire_io_fd_deployed *entry);
+
+/* The messages that came before them have been seen to: hands what was kept to the handlers. */
+void iofd_catch_up(struct fp_device *dev);
 
 /* Hands what rang until now to the handlers, before the loop gets to it by itself. */
 void iofd_drain(struct fp_device *dev);

@@ -92,45 +92,43 @@ static bool one_bit(uint32_t bits)
 }
 
 static int check_fds(const struct irq_kind *kind, const struct irq_request *request,
-		     const char **field)
+		     struct refusal *why)
 {
 	uint32_t action = request->flags & WIRE_IRQ_ACTIONS;
 
-	*field = "fds";
 	if (request->nr_fds && request->nr_fds != request->count)
-		return -EINVAL;
+		return refuse_value(why, "count, other than that of the fds,", request->count,
+				    -EINVAL);
 	for (unsigned int i = 0; i < request->nr_fds; i++)
 		if (!fd_is_eventfd(request->fds[i]))
-			return -EINVAL;
-	*field = "flags";
+			return refuse_value(why, "no eventfd is fd", i, -EINVAL);
 	/* An action by eventfd is how INTx is masked: one interrupt, one fd an action. */
 	if (action != WIRE_IRQ_ACTION_TRIGGER &&
 	    (!(kind->flags & WIRE_IRQ_AUTOMASKED) || request->start))
-		return -EINVAL;
+		return refuse_value(why, "flags", request->flags, -EINVAL);
 	return 0;
 }
 
-static int check(const struct irq_kind *kind, const struct irq_request *request, const char **field)
+static int check(const struct irq_kind *kind, const struct irq_request *request,
+		 struct refusal *why)
 {
 	uint32_t data = request->flags & WIRE_IRQ_DATA_MASK;
 	uint32_t action = request->flags & WIRE_IRQ_ACTIONS;
 
-	*field = "flags";
-	if (!one_bit(data) || !one_bit(action) || request->flags != (data | action))
-		return -EINVAL;
-	if (action != WIRE_IRQ_ACTION_TRIGGER && !(kind->flags & WIRE_IRQ_MASKABLE))
-		return -EINVAL;
-	*field = "start + count";
-	if (!wire_within(request->start, request->count, kind->count))
-		return -EINVAL;
-	*field = "count";
-	if (!request->count &&
-	    (data != WIRE_IRQ_DATA_NONE || action != WIRE_IRQ_ACTION_TRIGGER || request->start))
-		return -EINVAL;
+	if (!one_bit(data) || !one_bit(action) || request->flags != (data | action) ||
+	    (action != WIRE_IRQ_ACTION_TRIGGER && !(kind->flags & WIRE_IRQ_MASKABLE)))
+		return refuse_value(why, "flags", request->flags, -EINVAL);
+	if (request->start > kind->count)
+		return refuse_value(why, "start", request->start, -EINVAL);
+	if (!wire_within(request->start, request->count, kind->count) ||
+	    (!request->count &&
+	     (data != WIRE_IRQ_DATA_NONE || action != WIRE_IRQ_ACTION_TRIGGER || request->start)))
+		return refuse_value(why, "count", request->count, -EINVAL);
 	if (data == WIRE_IRQ_DATA_EVENTFD)
-		return check_fds(kind, request, field);
-	*field = "fds";
-	return request->nr_fds ? -EINVAL : 0;
+		return check_fds(kind, request, why);
+	if (request->nr_fds)
+		return refuse_value(why, "fds", request->nr_fds, -EINVAL);
+	return 0;
 }
 
 static void set_eventfds(struct irq_kind *kind, const struct irq_request *request)
@@ -154,10 +152,10 @@ static void act(struct irq_kind *kind, struct irq *irq, uint32_t action)
 		set_mask(kind, irq, action == WIRE_IRQ_ACTION_MASK);
 }
 
-int irq_set(struct irq_kind *kind, const struct irq_request *request, const char **field)
+int irq_set(struct irq_kind *kind, const struct irq_request *request, struct refusal *why)
 {
 	uint32_t action = request->flags & WIRE_IRQ_ACTIONS;
-	int ret = check(kind, request, field);
+	int ret = check(kind, request, why);
 
 	if (ret)
 		return ret;

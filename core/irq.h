@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "refusal.h"
 #include "ring.h"
 #include "wire.h"
 
@@ -48,11 +49,11 @@ struct irq_request {
 };
 
 /*
- * DEVICE_SET_IRQS. -EINVAL, with *field naming what is wrong: not one kind of data and one action,
+ * DEVICE_SET_IRQS. -EINVAL, with *why naming what is wrong: not one kind of data and one action,
  * a range that is not there, fewer bools or fds than that, an fd that is no eventfd, a mask
  * where the kind has none.
  */
-int irq_set(struct irq_kind *kind, const struct irq_request *request, const char **field);
+int irq_set(struct irq_kind *kind, const struct irq_request *request, struct refusal *why);
 
 /* Fires one; see fp_irq_trigger(). */
 int irq_trigger(struct irq_kind *kind, uint32_t number);

@@ -161,7 +161,7 @@ int region_rang(struct fp_device *dev, uint32_t index, const struct fp_doorbell 
 }
 
 int region_access(struct fp_device *dev, uint32_t index, uint64_t offset, void *data,
-		  uint32_t count, bool write, struct deferred **later, const char **field)
+		  uint32_t count, bool write, struct deferred **later, struct refusal *why)
 {
 	const struct fp_region *region;
 	struct fp_access access = {
@@ -172,17 +172,16 @@ int region_access(struct fp_device *dev, uint32_t index, uint64_t offset, void *
 		.times = 1,
 	};
 
-	*field = "region";
 	if (index >= dev->nr_regions || !dev->regions[index].size)
-		return -EINVAL;
+		return refuse_value(why, "region", index, -EINVAL);
 	region = &dev->regions[index];
-	*field = "offset + count";
+	if (offset >= region->size)
+		return refuse_value(why, "offset", offset, -EINVAL);
 	if (!count || !wire_within(offset, count, region->size))
-		return -EINVAL;
-	*field = "region, which is read-only";
+		return refuse_value(why, "count", count, -EINVAL);
 	if (write && region->flags & FP_REGION_READ_ONLY)
-		return -EINVAL;
-	*field = "access, refused by the device";
+		return refuse_value(why, "read-only region", index, -EINVAL);
+	refuse_value(why, "the device: offset", offset, 0);
 	if (write && region->nr_doorbells) {
 		const struct fp_doorbell *doorbell = find_doorbell(region, &access);
 

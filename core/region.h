@@ -11,6 +11,7 @@
 
 #include "deferred.h"
 #include "fastpath.h"
+#include "refusal.h"
 #include "share.h"
 #include "wire.h"
 
@@ -46,12 +47,12 @@ int region_add_part(struct fp_device *dev, uint32_t index, const struct region_p
  * REGION_READ and REGION_WRITE: `count` bytes at `offset` of region `index`, to or from `data`. A
  * store that rings a doorbell reaches the handler as the ring of an eventfd would. One that is
  * partly the core's reaches it as the other parts, each by itself.
- *   -EINVAL  no such region, or the access is not wholly inside it; *field names what is wrong
+ *   -EINVAL  no such region, or the access is not wholly inside it; *why names what is wrong
  *   another -errno of the device's handler
  * FP_LATER when the handler answers later: *later then is to be told whom.
  */
 int region_access(struct fp_device *dev, uint32_t index, uint64_t offset, void *data,
-		  uint32_t count, bool write, struct deferred **later, const char **field);
+		  uint32_t count, bool write, struct deferred **later, struct refusal *why);
 
 /* Doorbell `doorbell` of region `index` rang `times` times. */
 int region_rang(struct fp_device *dev, uint32_t index, const struct fp_doorbell *doorbell,
@@ -67,9 +68,9 @@ int region_rang(struct fp_device *dev, uint32_t index, const struct fp_doorbell 
  * DEVICE_GET_REGION_INFO's answer at `reply`, its length returned: whole if it is not longer than
  * asked->argsz, else the fixed part, in which `argsz` says what to ask for. *fd is to go with it;
  * the device's, or -1. A client that `takes_fds` not is told of no memory to map.
- *   -EINVAL  argsz is below the fixed part, or no such region; *field names it
+ *   -EINVAL  argsz is below the fixed part, or no such region; *why names it
  */
 ssize_t region_info(const struct fp_device *dev, const struct wire_region_info *asked,
-		    bool takes_fds, void *reply, int *fd, const char **field);
+		    bool takes_fds, void *reply, int *fd, struct refusal *why);
 
 #endif

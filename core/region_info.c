@@ -66,19 +66,17 @@ static uint32_t access_flags(const struct fp_region *region)
 }
 
 ssize_t region_info(const struct fp_device *dev, const struct wire_region_info *asked,
-		    bool takes_fds, void *reply, int *fd, const char **field)
+		    bool takes_fds, void *reply, int *fd, struct refusal *why)
 {
 	struct wire_region_info info = { .index = asked->index };
 	const struct fp_region *region;
 	struct content content;
 
 	*fd = -1;
-	*field = "argsz";
 	if (asked->argsz < sizeof(info))
-		return -EINVAL;
-	*field = "index";
+		return refuse_value(why, "argsz", asked->argsz, -EINVAL);
 	if (asked->index >= dev->nr_regions)
-		return -EINVAL;
+		return refuse_value(why, "index", asked->index, -EINVAL);
 	region = &dev->regions[asked->index];
 	content = (struct content){
 		.region = region,

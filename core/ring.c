@@ -9,6 +9,9 @@
 
 #include "log.h"
 
+/* What one socket may have received before others are looked at: so long a flood holds them up. */
+#define DEFAULT_BUFFERS 16u
+
 int ring_wait_parse(const char *text, struct ring_wait *wait)
 {
 	char *end;
@@ -153,6 +156,7 @@ int ring_turn(struct ring *ring, int64_t timeout_ns)
 	bool has_rung;
 	int ret;
 
+	ring->stats.turns++;
 	run_hooks(ring);
 	if (ring->hurry)
 		timeout_ns = 0;
@@ -253,7 +257,7 @@ int ring_open(const struct ring_options *options, struct ring **out)
 	if (!ring)
 		return -ENOMEM;
 	ring->wait = options->wait;
-	ring->nr_buffers = options->buffers ? options->buffers : 64;
+	ring->nr_buffers = options->buffers ? options->buffers : DEFAULT_BUFFERS;
 	ring->buffer_bytes = options->buffer_bytes ? options->buffer_bytes : 8192;
 	ret = setup_uring(ring, options);
 	if (!ret && ring->features & RING_FEATURE_MULTISHOT)

@@ -80,7 +80,7 @@ enum {
 
 struct ring_options {
 	unsigned int entries;	   /* of the submission queue; 0: 256 */
-	unsigned int buffers;	   /* for receiving, a power of two; 0: 64 */
+	unsigned int buffers;	   /* for receiving, a power of two; 0: 16 */
 	unsigned int buffer_bytes; /* of each; 0: 8,192 */
 	unsigned int avoid;	   /* RING_FEATURE_* to do without, as on an older kernel */
 	struct ring_wait wait;
@@ -88,6 +88,7 @@ struct ring_options {
 
 /* Counted since the ring was opened. */
 struct ring_stats {
+	uint64_t turns;
 	uint64_t enters; /* io_uring_enter() calls */
 	uint64_t completions;
 	uint64_t spin_hits;   /* turns that found a completion while spinning */
@@ -168,6 +169,9 @@ uint64_t ring_eventfd_sum(const struct ring_op *op);
  * does not tell it any more, but may be called with a sum of 0.
  */
 uint64_t ring_eventfd_take(struct ring_op *op);
+
+/* done(0) with the completions of the next turn, which does not wait: others get their share first. */
+void ring_yield(struct ring *ring, struct ring_op *op);
 
 /* done(-ETIME) once, after `ns`. */
 void ring_timeout(struct ring *ring, struct ring_op *op, uint64_t ns);

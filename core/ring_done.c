@@ -155,6 +155,7 @@ static void complete(struct ring_slot *slot, const struct io_uring_cqe *cqe)
 		slot_end(slot, cqe->res < 0 ? cqe->res : 0);
 		return;
 	case SLOT_TIMEOUT:
+	case SLOT_YIELD:
 		slot_end(slot, cqe->res);
 		return;
 	}

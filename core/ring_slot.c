@@ -127,6 +127,9 @@ void slot_arm(struct ring_slot *slot)
 	case SLOT_TIMEOUT:
 		io_uring_prep_timeout(sqe, &slot->ts, 0, 0);
 		break;
+	case SLOT_YIELD:
+		io_uring_prep_nop(sqe);
+		break;
 	}
 	io_uring_sqe_set_data(sqe, slot);
 	slot->in_kernel = true;
@@ -165,6 +168,11 @@ void ring_eventfd(struct ring *ring, struct ring_op *op, int fd)
 uint64_t ring_eventfd_sum(const struct ring_op *op)
 {
 	return op->slot->value;
+}
+
+void ring_yield(struct ring *ring, struct ring_op *op)
+{
+	slot_start(ring, op, SLOT_YIELD, -1, 0);
 }
 
 void ring_timeout(struct ring *ring, struct ring_op *op, uint64_t ns)

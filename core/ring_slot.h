@@ -27,6 +27,7 @@ enum slot_kind {
 	SLOT_EVENTFD_POLL, /* an eventfd in non-blocking mode, waiting to be readable */
 	SLOT_EVENTFD_HOT,  /* one that rang lately, looked at by a ring that spins */
 	SLOT_TIMEOUT,
+	SLOT_YIELD,
 };
 
 /*

@@ -17,6 +17,9 @@
 /* After accept() failed (out of fds, most likely) it is tried again so much later. */
 #define ACCEPT_RETRY_NS 100000000ull
 
+/* While a device has a client, so many others get a line in the log, and one that says so. */
+#define MAX_REFUSED 32
+
 struct served {
 	struct ring *ring;
 	struct fp_device *dev;
@@ -27,8 +30,11 @@ struct served {
 	struct ring_op accept;
 	struct ring_op retry;
 	enum command_io_fds io_fds;
+	uint64_t client_timeout_ns;
 	struct session *session; /* NULL: no client */
 	bool is_ready;		 /* the device is there, in the state that it was kept in */
+	unsigned int refused;	 /* others, since it has come */
+	bool is_short;		 /* of fds, and the log says so already */
 	int next_fd; /* a client that came before we heard that the last has left; -1: none */
 };
 
@@ -66,11 +72,13 @@ static int start_session(struct served *served, int fd)
 {
 	struct session_options options = {
 		.io_fds = served->io_fds,
+		.client_timeout_ns = served->client_timeout_ns,
 		.ended = session_ended,
 		.opaque = served,
 	};
 	int ret = session_open(served->dev, fd, &options, &served->session);
 
+	served->refused = 0;
 	if (ret)
 		log_warn("%s: a client is refused: out of memory", served->name);
 	else
@@ -79,7 +87,7 @@ static int start_session(struct served *served, int fd)
 }
 
 /* What it asks first is VERSION, its first message number 0: so that it learns why. */
-static void refuse(struct served *served, int fd)
+static void turn_away(struct served *served, int fd)
 {
 	struct wire_header reply = {
 		.cmd = WIRE_VERSION,
@@ -88,7 +96,12 @@ static void refuse(struct served *served, int fd)
 		.error_no = EBUSY,
 	};
 
-	log_warn("%s: a second client is refused: the device has one", served->name);
+	if (served->refused < MAX_REFUSED)
+		log_warn("%s: a second client is refused: the device has one", served->name);
+	else if (served->refused == MAX_REFUSED)
+		log_warn("%s: further second clients are refused without a line here",
+			 served->name);
+	served->refused++;
 	if (send(fd, &reply, sizeof(reply), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		log_debug("%s: it has left already", served->name);
 	close(fd);
@@ -109,14 +122,19 @@ static void accepted(struct ring_op *op, int fd, const struct ring_received *rec
 
 	(void)received;
 	if (fd < 0) {
-		log_warn("%s: accept: %s", served->name, strerror(-fd));
+		if (!served->is_short)
+			log_warn("%s: accept: %s", served->name, strerror(-fd));
+		served->is_short = true;
 		ring_timeout(served->ring, &served->retry, ACCEPT_RETRY_NS);
-	} else if (!served->session) {
+		return;
+	}
+	served->is_short = false;
+	if (!served->session) {
 		start_session(served, fd);
 	} else if (served->next_fd < 0 && session_is_leaving(served->session)) {
 		served->next_fd = fd;
 	} else {
-		refuse(served, fd);
+		turn_away(served, fd);
 	}
 }
 
@@ -217,6 +235,7 @@ int served_open(struct ring *ring, const struct served_options *options, struct 
 	served->accept.done = accepted;
 	served->retry.done = retry_accept;
 	served->io_fds = options->io_fds;
+	served->client_timeout_ns = options->client_timeout_ns;
 	ret = start(served, options, &fd);
 	served->is_ready = !ret;
 	if (ret)

@@ -19,6 +19,7 @@ struct served_options {
 	int fd;
 	enum command_io_fds io_fds;
 	const char *state_dir;	      /* where the state is kept, in NAME.state; NULL: nowhere */
+	uint64_t client_timeout_ns;   /* 0: none */
 	const struct keyval *options; /* the device's own */
 	size_t nr_options;
 };

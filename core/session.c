@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,51 +11,30 @@
 #include "channel.h"
 #include "cleanup.h"
 #include "log.h"
+#include "outbox.h"
+#include "patience.h"
+#include "waiting.h"
 
 /* A peer that sends nothing but nonsense gets this many lines in the log, and one that says so. */
 #define MAX_COMPLAINTS 32
 
-/*
- * So many commands, or bytes of them, may wait for one that is in flight before the client is not
- * read any more: its answers to transfers are not either then, unless they come by a twin socket.
- */
-#define MAX_WAITING 1024u
-#define MAX_WAITING_BYTES (4u * WIRE_MAX_MSG)
-
 /* How soon to look whether an answer that carries an fd has gone. */
 #define TWIN_LEAVES_NS 1000000
-
-/* A command that has to wait its turn: a copy of its message. */
-struct waiting {
-	struct waiting *next;
-	struct channel_msg msg;
-	uint64_t done;
-	int fds[RING_MAX_FDS];
-	uint8_t body[];
-};
-
-/* A message that came up while an answer was being written into the channel's buffer. */
-struct aside {
-	struct aside *next;
-	struct wire_header hdr;
-	size_t len;
-	uint8_t body[];
-};
 
 struct session {
 	struct channel channel;
 	struct channel twin; /* for our commands, where the client wants one; fd -1: none */
+	struct outbox out;
+	struct outbox twin_out;
 	struct fp_device *dev;
 	struct session_options options;
 	struct device_link link;
 	struct ring_hook reap;
 	struct command_peer peer;
-	struct waiting *waiting; /* in the order in which they came */
-	unsigned int nr_waiting;
-	size_t waiting_bytes;
+	struct waiting_list waiting;
+	struct ring_op again; /* goes on with those, once others have had their share */
+	struct patience patience;
 	bool has_ended;
-	bool busy; /* a command is being run, and its answer written */
-	struct aside *aside;
 	/* The twin's other end, until the answer that carries it has gone; -1: none. */
 	int twin_theirs;
 	struct ring_op twin_leaves;
@@ -70,96 +50,21 @@ static struct session *of_link(struct device_link *link)
 
 static void end(struct session *session, const char *why);
 
-static void complain(struct session *session, const struct channel_msg *msg, const char *what,
-		     int error)
+static void complain(struct session *session, const struct channel_msg *msg,
+		     const struct refusal *why, int error)
 {
+	char text[128];
+
 	if (session->complaints == MAX_COMPLAINTS)
 		log_warn("%s: this client's further refusals are not logged", session->dev->name);
 	if (session->complaints++ >= MAX_COMPLAINTS)
 		return;
+	refusal_format(why, text, sizeof(text));
 	log_warn("%s: %s (%u) refused: %s: %s", session->dev->name, wire_cmd_name(msg->hdr.cmd),
-		 msg->hdr.cmd, what, strerror(-error));
+		 msg->hdr.cmd, text, strerror(-error));
 }
 
-/* ---- what goes out ---- */
-
-static void put_aside(struct session *session, const struct wire_header *hdr, const void *fixed,
-		      size_t fixed_len, const void *data, size_t data_len)
-{
-	struct aside *aside = malloc(sizeof(*aside) + fixed_len + data_len);
-	struct aside **at = &session->aside;
-
-	if (!aside) {
-		end(session, "out of memory");
-		return;
-	}
-	*aside = (struct aside){ .hdr = *hdr, .len = fixed_len + data_len };
-	if (fixed_len)
-		memcpy(aside->body, fixed, fixed_len);
-	if (data_len)
-		memcpy(aside->body + fixed_len, data, data_len);
-	while (*at)
-		at = &(*at)->next;
-	*at = aside;
-}
-
-/* A message whose body is `fixed` and what is behind it; after the answer that is being written. */
-static void send_message(struct session *session, struct channel *channel,
-			 const struct wire_header *hdr, const void *fixed, size_t fixed_len,
-			 const void *data, size_t data_len)
-{
-	uint8_t *body;
-
-	if (session->busy && channel == &session->channel) {
-		put_aside(session, hdr, fixed, fixed_len, data, data_len);
-		return;
-	}
-	body = channel_begin(channel, fixed_len + data_len);
-	if (!body)
-		return;
-	if (fixed_len)
-		memcpy(body, fixed, fixed_len);
-	if (data_len)
-		memcpy(body + fixed_len, data, data_len);
-	channel_commit(channel, hdr, fixed_len + data_len, NULL, 0);
-}
-
-static void send_aside(struct session *session)
-{
-	while (session->aside) {
-		CLEANUP_FREE struct aside *aside = session->aside;
-
-		session->aside = aside->next;
-		send_message(session, &session->channel, &aside->hdr, aside->body, aside->len, NULL,
-			     0);
-	}
-}
-
-static void answer_error(struct session *session, const struct wire_header *hdr, int error)
-{
-	struct wire_header reply = {
-		.msg_id = hdr->msg_id,
-		.cmd = hdr->cmd,
-		.flags = WIRE_TYPE_REPLY | WIRE_ERROR,
-		.error_no = (uint32_t)-error,
-	};
-
-	if (!(hdr->flags & WIRE_NO_REPLY))
-		send_message(session, &session->channel, &reply, NULL, 0, NULL, 0);
-}
-
-static void answer_with(struct session *session, const struct wire_header *hdr, const void *fixed,
-			size_t fixed_len, const void *data, size_t data_len)
-{
-	struct wire_header reply = {
-		.msg_id = hdr->msg_id,
-		.cmd = hdr->cmd,
-		.flags = WIRE_TYPE_REPLY,
-	};
-
-	if (!(hdr->flags & WIRE_NO_REPLY))
-		send_message(session, &session->channel, &reply, fixed, fixed_len, data, data_len);
-}
+/* ---- what is answered later ---- */
 
 /* The header of a deferred access's command travels in its cookie. */
 static uint64_t pack(const struct wire_header *hdr)
@@ -170,6 +75,7 @@ static uint64_t pack(const struct wire_header *hdr)
 /* A deferred REGION_READ or REGION_WRITE is done. */
 static void answer_access(struct deferred *deferred)
 {
+	struct session *session = deferred->owner;
 	struct wire_header hdr = {
 		.msg_id = (uint16_t)deferred->cookie,
 		.cmd = (uint16_t)(deferred->cookie >> 16),
@@ -183,121 +89,27 @@ static void answer_access(struct deferred *deferred)
 	};
 
 	if (deferred->ret)
-		answer_error(deferred->owner, &hdr, deferred->ret);
+		outbox_answer_error(&session->out, &hdr, deferred->ret);
 	else
-		answer_with(deferred->owner, &hdr, &fixed, sizeof(fixed), deferred->data,
-			    access->write ? 0 : access->size);
+		outbox_answer(&session->out, &hdr, &fixed, sizeof(fixed), deferred->data,
+			      access->write ? 0 : access->size);
 }
 
 static void reset_done(struct device_link *link)
 {
 	struct session *session = of_link(link);
 
-	answer_with(session, &session->reset, NULL, 0, NULL, 0);
+	outbox_answer(&session->out, &session->reset, NULL, 0, NULL, 0);
 	link->progress(link);
 }
 
-/* ---- commands that wait ---- */
-
-/* The independent region that a message accesses, or -1. */
-static int64_t independent_region(const struct fp_device *dev, const struct channel_msg *msg)
-{
-	struct wire_region_access access;
-
-	if ((msg->hdr.cmd != WIRE_REGION_READ && msg->hdr.cmd != WIRE_REGION_WRITE) ||
-	    msg->body_len < sizeof(access))
-		return -1;
-	memcpy(&access, msg->body, sizeof(access));
-	if (access.region >= dev->nr_regions ||
-	    !(dev->regions[access.region].flags & FP_REGION_INDEPENDENT))
-		return -1;
-	return access.region;
-}
-
-/* Only accesses to independent regions may overtake one another, and not within a region. */
-static bool may_overtake(const struct session *session, const struct channel_msg *msg,
-			 const struct waiting *until)
-{
-	const struct waiting *waiting = session->waiting;
-	int64_t own = independent_region(session->dev, msg);
-
-	for (; waiting != until; waiting = waiting->next) {
-		int64_t other = independent_region(session->dev, &waiting->msg);
-
-		if (own < 0 || other < 0 || own == other)
-			return false;
-	}
-	return true;
-}
-
-/* Whether a message has to wait for what is in flight, or for those that wait before `until`. */
-static bool has_to_wait(const struct session *session, const struct channel_msg *msg,
-			const struct waiting *until)
-{
-	const struct command *command = command_find(msg->hdr.cmd);
-
-	if (session->dev->is_resetting || !may_overtake(session, msg, until))
-		return true;
-	if (command->prepare)
-		command->prepare(session->dev, msg);
-	if (!session->dev->deferred && !session->dev->transfers)
-		return false;
-	return command->waits ? command->waits(session->dev, msg) : session->dev->deferred != NULL;
-}
-
-static void free_waiting(struct waiting *waiting)
-{
-	for (unsigned int i = 0; i < waiting->msg.nr_fds; i++)
-		cleanup_close(&waiting->fds[i]);
-	free(waiting);
-}
-
-static size_t waiting_bytes(const struct waiting *waiting)
-{
-	return sizeof(*waiting) + waiting->msg.body_len;
-}
-
-/* Copies a message, with its fds taken, behind the others; or before them, to be gone on with. */
+/* Keeps a message until it may be run, or gone on with. */
 static void put_by(struct session *session, struct channel_msg *msg, uint64_t done, bool first)
 {
-	struct waiting *waiting = malloc(sizeof(*waiting) + msg->body_len);
-	struct waiting **at = &session->waiting;
-
-	if (!waiting) {
+	if (waiting_put(&session->waiting, msg, done, first))
 		end(session, "out of memory");
-		return;
-	}
-	waiting->msg = *msg;
-	waiting->msg.body = waiting->body;
-	waiting->msg.fds = waiting->fds;
-	waiting->done = done;
-	for (unsigned int i = 0; i < msg->nr_fds; i++)
-		waiting->fds[i] = channel_take_fd(msg, i);
-	memcpy(waiting->body, msg->body, msg->body_len);
-	while (*at && !first)
-		at = &(*at)->next;
-	waiting->next = *at;
-	*at = waiting;
-	session->waiting_bytes += waiting_bytes(waiting);
-	if (++session->nr_waiting >= MAX_WAITING || session->waiting_bytes >= MAX_WAITING_BYTES)
+	else if (waiting_is_full(&session->waiting))
 		channel_pause(&session->channel);
-}
-
-/* The first that need not wait any more, taken from the list; NULL: none. */
-static struct waiting *take_runnable(struct session *session)
-{
-	struct waiting **at = &session->waiting;
-	struct waiting *waiting;
-
-	while (*at && has_to_wait(session, &(*at)->msg, *at))
-		at = &(*at)->next;
-	waiting = *at;
-	if (!waiting)
-		return NULL;
-	*at = waiting->next;
-	session->nr_waiting--;
-	session->waiting_bytes -= waiting_bytes(waiting);
-	return waiting;
 }
 
 /* ---- running a command ---- */
@@ -348,6 +160,16 @@ static void put_off(struct session *session, struct request *request)
 	}
 }
 
+/* VERSION has been agreed upon. */
+static void begin(struct session *session)
+{
+	const struct caps *caps = &session->peer.caps;
+
+	if (caps->max_data_xfer_size < session->link.max_data_xfer)
+		session->link.max_data_xfer = caps->max_data_xfer_size;
+	patience_has_version(&session->patience);
+}
+
 static void reply(struct session *session, struct request *request, ssize_t len)
 {
 	struct wire_header hdr = {
@@ -359,17 +181,16 @@ static void reply(struct session *session, struct request *request, ssize_t len)
 	if (len == COMMAND_LATER) {
 		put_off(session, request);
 	} else if (len < 0) {
-		complain(session, request->msg, request->field ? request->field : "it", (int)len);
+		complain(session, request->msg, &request->why, (int)len);
 		if (!session->peer.doomed)
-			answer_error(session, &request->msg->hdr, (int)len);
+			outbox_answer_error(&session->out, &request->msg->hdr, (int)len);
 	} else if (!(request->msg->hdr.flags & WIRE_NO_REPLY)) {
 		channel_commit(&session->channel, &hdr, (size_t)len, request->fds, request->nr_fds);
 	}
 	if (request->own_fd >= 0)
 		open_twin(session, request->own_fd);
-	if (request->msg->hdr.cmd == WIRE_VERSION && session->peer.negotiated &&
-	    session->peer.caps.max_data_xfer_size < session->link.max_data_xfer)
-		session->link.max_data_xfer = session->peer.caps.max_data_xfer_size;
+	if (session->peer.negotiated && !session->patience.has_version)
+		begin(session);
 	if (session->peer.doomed)
 		end(session, NULL);
 }
@@ -391,46 +212,60 @@ static void run(struct session *session, struct channel_msg *msg, uint64_t done)
 	if (!body)
 		return;
 	memset(body, 0, room);
-	session->busy = true;
+	outbox_begin(&session->out);
 	len = command->run(&request, body);
-	session->busy = false;
+	outbox_end(&session->out);
 	reply(session, &request, len);
-	send_aside(session);
+	outbox_flush(&session->out);
 }
 
-/* What a message may look like, for every command in one place. NULL when it may be run. */
-static const char *check(const struct session *session, const struct channel_msg *msg, int *error)
+/* What a message may look like, for every command in one place. 0 when it may be run. */
+static int check(const struct session *session, const struct channel_msg *msg, struct refusal *why)
 {
 	const struct command *command = command_find(msg->hdr.cmd);
 
-	*error = -EINVAL;
 	if ((msg->hdr.flags & WIRE_TYPE_MASK) != WIRE_TYPE_COMMAND)
-		return "it is not a command";
-	if (!command->run) {
-		*error = -EOPNOTSUPP;
-		return "the command is not served here";
-	}
-	if (msg->too_long || msg->body_len > (command->max ? command->max : command->min))
-		return "msg_size is too large";
-	if (msg->body_len < command->min)
-		return "msg_size is too small";
-	if (msg->fds_lost || msg->nr_fds > command->max_fds ||
-	    msg->nr_fds > session->dev->caps.max_msg_fds)
-		return "it brings too many fds";
-	return NULL;
+		return refuse_value(why, "it is no command: flags", msg->hdr.flags, -EINVAL);
+	if (!command->run)
+		return refuse(why, "the command is not served here", -EOPNOTSUPP);
+	if (msg->too_long || msg->body_len < command->min ||
+	    msg->body_len > (command->max ? command->max : command->min))
+		return refuse_value(why, "msg_size", msg->hdr.msg_size, -EINVAL);
+	if (msg->fds_lost && msg->nr_fds < command->max_fds)
+		return refuse(why, "its fds, of which the server can open no more", -EMFILE);
+	if (msg->fds_lost)
+		return refuse(why, "too many fds", -EINVAL);
+	if (msg->nr_fds > command->max_fds || msg->nr_fds > session->dev->caps.max_msg_fds)
+		return refuse_value(why, "too many fds:", msg->nr_fds, -EINVAL);
+	return 0;
+}
+
+/* The client has not even said VERSION properly. */
+static void turn_away(struct session *session, const struct channel_msg *msg,
+		      const struct refusal *why)
+{
+	char text[128];
+	char line[256];
+
+	refusal_format(why, text, sizeof(text));
+	snprintf(line, sizeof(line), "its first message, %s (%u): %s", wire_cmd_name(msg->hdr.cmd),
+		 msg->hdr.cmd, text);
+	end(session, line);
 }
 
 static void handle(struct session *session, struct channel_msg *msg, uint64_t done)
 {
-	int error;
-	const char *why = check(session, msg, &error);
+	struct refusal why = { 0 };
+	int error = check(session, msg, &why);
 
-	if (!session->peer.negotiated && (why || msg->hdr.cmd != WIRE_VERSION)) {
-		end(session, why ? why : "its first message is not VERSION");
-	} else if (why) {
-		complain(session, msg, why, error);
+	if (!error && !session->peer.negotiated && msg->hdr.cmd != WIRE_VERSION)
+		error = refuse(&why, "it is not VERSION", -EINVAL);
+	if (error && !session->peer.negotiated) {
+		turn_away(session, msg, &why);
+	} else if (error) {
+		complain(session, msg, &why, error);
 		if ((msg->hdr.flags & WIRE_TYPE_MASK) == WIRE_TYPE_COMMAND)
-			answer_error(session, &msg->hdr, error);
+			outbox_answer_error(&session->out, &msg->hdr, error);
 	} else {
 		run(session, msg, done);
 	}
@@ -441,13 +276,33 @@ static void progress(struct device_link *link)
 {
 	struct session *session = of_link(link);
 	struct waiting *waiting;
+	unsigned int share = CHANNEL_TURN_STEPS;
 
-	while (!session->busy && !session->has_ended && (waiting = take_runnable(session))) {
+	if (ring_op_busy(&session->again))
+		return;
+	while (!session->out.is_writing && !session->has_ended &&
+	       !channel_is_full(&session->channel) &&
+	       (waiting = waiting_take(&session->waiting, session->dev))) {
 		handle(session, &waiting->msg, waiting->done);
-		free_waiting(waiting);
+		waiting_free(waiting);
+		if (!--share && !session->has_ended) {
+			ring_yield(session->dev->ring, &session->again);
+			return;
+		}
 	}
-	if (session->nr_waiting < MAX_WAITING / 2 && session->waiting_bytes < MAX_WAITING_BYTES / 2)
+	if (!session->has_ended && waiting_has_room(&session->waiting))
 		channel_resume(&session->channel);
+}
+
+static void go_on(struct ring_op *op, int res, const struct ring_received *received)
+{
+	struct session *session = (struct session *)((char *)op - offsetof(struct session, again));
+
+	(void)received;
+	if (res < 0)
+		end(session, "out of memory");
+	else
+		progress(&session->link);
 }
 
 /* ---- our own commands: DMA_READ and DMA_WRITE ---- */
@@ -455,7 +310,7 @@ static void progress(struct device_link *link)
 static int send_dma(struct device_link *link, struct transfer *transfer)
 {
 	struct session *session = of_link(link);
-	struct channel *channel = session->twin.fd >= 0 ? &session->twin : &session->channel;
+	struct outbox *outbox = session->twin.fd >= 0 ? &session->twin_out : &session->out;
 	struct wire_header hdr = {
 		.msg_id = session->next_id++,
 		.cmd = transfer->write ? WIRE_DMA_WRITE : WIRE_DMA_READ,
@@ -464,8 +319,9 @@ static int send_dma(struct device_link *link, struct transfer *transfer)
 	struct wire_dma_access access = { .address = transfer->iova, .count = transfer->asked };
 
 	transfer->msg_id = hdr.msg_id;
-	send_message(session, channel, &hdr, &access, sizeof(access), transfer->at,
-		     transfer->write ? transfer->asked : 0);
+	outbox_send(outbox, &hdr, &access, sizeof(access), transfer->at,
+		    transfer->write ? transfer->asked : 0);
+	patience_begin(&session->patience);
 	return session->channel.fd < 0 ? -ENOTCONN : 0;
 }
 
@@ -492,12 +348,15 @@ static ssize_t dma_result(const struct transfer *transfer, const struct channel_
 static void take_answer(struct session *session, const struct channel_msg *msg)
 {
 	struct transfer *transfer = transfer_find(session->dev, msg->hdr.msg_id);
+	struct refusal why = { 0 };
 
 	if (transfer)
 		transfer_answered(transfer, dma_result(transfer, msg),
 				  msg->body + sizeof(struct wire_dma_access));
 	else
-		complain(session, msg, "it answers nothing that was asked", -EINVAL);
+		complain(session, msg, &why,
+			 refuse_value(&why, "it answers nothing that was asked: msg_id",
+				      msg->hdr.msg_id, -EINVAL));
 }
 
 /* ---- the channels ---- */
@@ -513,22 +372,28 @@ static void on_message(struct channel *channel, struct channel_msg *msg)
 
 	if (session->peer.negotiated && is_answer(msg))
 		take_answer(session, msg);
-	else if (has_to_wait(session, msg, NULL))
+	else if (waiting_is_needed(&session->waiting, session->dev, msg))
 		put_by(session, msg, 0, false);
 	else
 		handle(session, msg, 0);
 	progress(&session->link);
 }
 
+static struct session *of_twin(struct channel *channel)
+{
+	return (struct session *)((char *)channel - offsetof(struct session, twin));
+}
+
 static void on_twin_message(struct channel *channel, struct channel_msg *msg)
 {
-	struct session *session =
-		(struct session *)((char *)channel - offsetof(struct session, twin));
+	struct session *session = of_twin(channel);
+	struct refusal why = { 0 };
 
 	if (is_answer(msg))
 		take_answer(session, msg);
 	else
-		complain(session, msg, "the twin socket is for answers only", -EINVAL);
+		complain(session, msg, &why,
+			 refuse(&why, "the twin socket is for answers only", -EINVAL));
 }
 
 static void on_gone(struct channel *channel, const char *why)
@@ -538,12 +403,58 @@ static void on_gone(struct channel *channel, const char *why)
 
 static void on_twin_gone(struct channel *channel, const char *why)
 {
-	end((struct session *)((char *)channel - offsetof(struct session, twin)),
-	    why ? why : "its twin socket is closed");
+	end(of_twin(channel), why ? why : "its twin socket is closed");
 }
 
-static const struct channel_ops channel_ops = { .message = on_message, .gone = on_gone };
-static const struct channel_ops twin_ops = { .message = on_twin_message, .gone = on_twin_gone };
+static void on_owing(struct channel *channel)
+{
+	patience_begin(&((struct session *)channel)->patience);
+}
+
+static void on_twin_owing(struct channel *channel)
+{
+	patience_begin(&of_twin(channel)->patience);
+}
+
+static void on_room(struct channel *channel)
+{
+	progress(&((struct session *)channel)->link);
+}
+
+static void on_caught_up(struct channel *channel)
+{
+	iofd_catch_up(((struct session *)channel)->dev);
+}
+
+static bool is_behind(struct device_link *link)
+{
+	return channel_is_behind(&of_link(link)->channel);
+}
+
+static const struct channel_ops channel_ops = {
+	.message = on_message,
+	.gone = on_gone,
+	.owing = on_owing,
+	.caught_up = on_caught_up,
+	.room = on_room,
+};
+
+static const struct channel_ops twin_ops = {
+	.message = on_twin_message,
+	.gone = on_twin_gone,
+	.owing = on_twin_owing,
+};
+
+/* An answer that came after all could be taken for one to a later message: the stream is given up. */
+static void on_lost(struct patience *patience, const char *why)
+{
+	struct session *session =
+		(struct session *)((char *)patience - offsetof(struct session, patience));
+
+	session->dev->link = NULL; /* what is given up here is not gone on with */
+	transfer_abandon(session->dev, -ETIMEDOUT);
+	end(session, why);
+}
 
 /* ---- life ---- */
 
@@ -554,18 +465,10 @@ static void shut(struct session *session)
 	channel_close(&session->twin);
 	deferred_disown(session->dev, session);
 	device_detach(session->dev);
-	while (session->waiting) {
-		struct waiting *waiting = session->waiting;
-
-		session->waiting = waiting->next;
-		free_waiting(waiting);
-	}
-	while (session->aside) {
-		struct aside *aside = session->aside;
-
-		session->aside = aside->next;
-		free(aside);
-	}
+	waiting_clear(&session->waiting);
+	outbox_clear(&session->out);
+	ring_cancel(&session->again);
+	patience_close(&session->patience);
 	cleanup_close(&session->peer.twin_fd);
 	session->peer.twin_fd = -1;
 	ring_cancel(&session->twin_leaves);
@@ -607,6 +510,16 @@ int session_open(struct fp_device *dev, int fd, const struct session_options *op
 	session->dev = dev;
 	session->options = *options;
 	session->reap.run = reap;
+	session->again.done = go_on;
+	session->patience = (struct patience){
+		.ns = options->client_timeout_ns,
+		.channel = &session->channel,
+		.twin = &session->twin,
+		.dev = dev,
+		.lost = on_lost,
+	};
+	session->out.channel = &session->channel;
+	session->twin_out.channel = &session->twin;
 	session->twin.fd = -1;
 	session->twin_theirs = -1;
 	session->peer = (struct command_peer){ .io_fds = options->io_fds, .twin_fd = -1 };
@@ -614,10 +527,12 @@ int session_open(struct fp_device *dev, int fd, const struct session_options *op
 		.max_data_xfer = WIRE_DEFAULT_MAX_DATA_XFER,
 		.send_dma = send_dma,
 		.progress = progress,
+		.is_behind = is_behind,
 		.reset_done = reset_done,
 	};
 	dev->link = &session->link;
 	channel_open(&session->channel, dev->ring, fd, &channel_ops);
+	patience_open(&session->patience);
 	*out = session;
 	return 0;
 }

@@ -156,12 +156,21 @@ void transfer_answered(struct transfer *transfer, ssize_t ret, const uint8_t *da
 	device_progress(dev);
 }
 
-void transfer_abandon(struct fp_device *dev)
+struct transfer *transfer_oldest(const struct fp_device *dev)
+{
+	struct transfer *transfer = dev->transfers;
+
+	while (transfer && transfer->next)
+		transfer = transfer->next;
+	return transfer;
+}
+
+void transfer_abandon(struct fp_device *dev, int ret)
 {
 	while (dev->transfers) {
 		struct transfer *transfer = dev->transfers;
 
 		dev->transfers = transfer->next;
-		finish(transfer, -ENOTCONN);
+		finish(transfer, ret);
 	}
 }

@@ -33,7 +33,10 @@ struct transfer *transfer_find(const struct fp_device *dev, uint16_t msg_id);
  */
 void transfer_answered(struct transfer *transfer, ssize_t ret, const uint8_t *data);
 
-/* The client is gone: ends those that wait for it with -ENOTCONN. */
-void transfer_abandon(struct fp_device *dev);
+/* The one that has waited longest for an answer, or NULL. */
+struct transfer *transfer_oldest(const struct fp_device *dev);
+
+/* Ends those that wait for the client with `ret`: it is gone, or has taken too long. */
+void transfer_abandon(struct fp_device *dev, int ret);
 
 #endif

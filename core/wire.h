@@ -407,6 +407,12 @@ static inline bool wire_within(uint64_t offset, uint64_t count, uint64_t size)
 	return offset <= size && count <= size - offset;
 }
 
+/* The last byte of [start, start + count) to *last; false when there is none, or it wraps. */
+static inline bool wire_last(uint64_t start, uint64_t count, uint64_t *last)
+{
+	return count && !__builtin_add_overflow(start, count - 1, last);
+}
+
 /* Whether [a, a + a_len) and [b, b + b_len) share a byte; neither may wrap. */
 static inline bool wire_overlaps(uint64_t a, uint64_t a_len, uint64_t b, uint64_t b_len)
 {

@@ -136,6 +136,7 @@ TEST(help_names_the_options_the_devices_and_their_keys)
 	EXPECT_TRUE(says(program.said, "--device"));
 	EXPECT_TRUE(says(program.said, "--socket-path"));
 	EXPECT_TRUE(says(program.said, "--fd"));
+	EXPECT_TRUE(says(program.said, "--client-timeout"));
 	EXPECT_TRUE(says(program.said, "testdev"));
 	EXPECT_TRUE(says(program.said, "  id "));
 	EXPECT_TRUE(says(program.said, "io-fds-layout"));
@@ -197,6 +198,12 @@ TEST(a_bad_value_is_refused_with_its_option_and_what_is_wanted)
 		{ { "--wait=spin" }, "--wait=spin: wants block or spin=" },
 		{ { "--wait=spin=x" }, "--wait=spin=x: wants block or spin=" },
 		{ { "--wait=spin=1000001" }, "--wait=spin=1000001: wants block or spin=" },
+		{ { "--client-timeout=" }, "--client-timeout=: wants seconds" },
+		{ { "--client-timeout=-1" }, "--client-timeout=-1: wants seconds" },
+		{ { "--client-timeout=0.001" }, "--client-timeout=0.001: wants seconds" },
+		{ { "--client-timeout=86401" }, "--client-timeout=86401: wants seconds" },
+		{ { "--client-timeout=nan" }, "--client-timeout=nan: wants seconds" },
+		{ { "--client-timeout=5s" }, "--client-timeout=5s: wants seconds" },
 		{ { "--log-level=loud" }, "--log-level=loud: wants error, warn, info or debug" },
 		{ { "--fd=x" }, "--fd=x: wants a number" },
 		{ { "--fd=-1" }, "--fd=-1: wants a number" },

@@ -321,9 +321,9 @@ TEST(reports_say_what_a_simple_model_says)
 		struct wire_dma_logging start_log = { .page_size = 1ull << round % 13 };
 		bool pages[MODEL_BYTES] = { false };
 		struct dirty log = { 0 };
-		const char *field;
+		struct refusal why;
 
-		ASSERT_EQ(0, dirty_start(&log, &start_log, NULL, 0, &field));
+		ASSERT_EQ(0, dirty_start(&log, &start_log, NULL, 0, &why));
 		for (unsigned int i = 0; i < 30; i++) {
 			uint64_t iova = (uint64_t)rand_r(&seed) % MODEL_BYTES;
 			uint64_t len = (uint64_t)rand_r(&seed) % 300;

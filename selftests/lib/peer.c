@@ -182,12 +182,20 @@ static int make_pair(struct peer *peer, bool roomy)
 	return pair[1];
 }
 
+static const char *more_option;
+
+void peer_set_option(const char *option)
+{
+	more_option = option;
+}
+
 struct peer *peer_start(const char *device, unsigned int how)
 {
 	struct peer *peer = calloc(1, sizeof(*peer));
 	char name[] = "fastpathd", option[] = "--device", device_arg[256], last_arg[256];
 	char workers[] = "--workers=2";
-	char *argv[7] = { name, option, device_arg };
+	char more_arg[64];
+	char *argv[8] = { name, option, device_arg };
 	CLEANUP_CLOSE int theirs = -1;
 
 	if (!peer)
@@ -208,6 +216,14 @@ struct peer *peer_start(const char *device, unsigned int how)
 		argv[3] = option;
 		argv[4] = last_arg;
 		argv[5] = how & PEER_TWO_WORKERS ? workers : NULL;
+	}
+	if (more_option) {
+		int argc = 3;
+
+		while (argv[argc])
+			argc++;
+		snprintf(more_arg, sizeof(more_arg), "%s", more_option);
+		argv[argc] = more_arg;
 	}
 	peer->pid = fork();
 	if (!peer->pid)

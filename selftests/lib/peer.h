@@ -51,6 +51,9 @@ enum {
 
 /* ---- the server process ---- */
 
+/* Servers are started with this option as well ("--client-timeout=0.2") from now on; NULL: not. */
+void peer_set_option(const char *option);
+
 /*
  * Starts a server of `device` ("testdev,id=7") and connects to it. Nothing has been said on the
  * connection yet.
