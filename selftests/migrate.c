@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <linux/pci_regs.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -394,16 +395,19 @@ static void *ring_on(void *opaque)
 
 	while (!__atomic_load_n(&ringer->stop, __ATOMIC_ACQUIRE)) {
 		ring(ringer->fd, 1);
-		ringer->rung++;
+		__atomic_add_fetch(&ringer->rung, 1, __ATOMIC_RELEASE);
 	}
 	return NULL;
 }
 
+/* It rings when this returns, however busy the machine is. */
 static void ringer_start(struct ringer *ringer, int fd)
 {
 	*ringer = (struct ringer){ .fd = fd };
 	if (pthread_create(&ringer->thread, NULL, ring_on, ringer))
 		abort();
+	while (!__atomic_load_n(&ringer->rung, __ATOMIC_ACQUIRE))
+		sched_yield();
 }
 
 static uint64_t ringer_stop(struct ringer *ringer)
