@@ -116,10 +116,9 @@ static void closed(struct puppet *puppet, const struct fp_window *window)
 static void event(struct fp_device *dev, enum fp_event event, const struct fp_window *window)
 {
 	static const enum puppet_seen seen[] = {
-		[FP_CLIENT_CAME] = PUPPET_CAME,
-		[FP_CLIENT_GONE] = PUPPET_GONE,
-		[FP_WINDOW_OPENED] = PUPPET_OPENED,
-		[FP_WINDOW_CLOSED] = PUPPET_CLOSED,
+		[FP_CLIENT_CAME] = PUPPET_CAME,	    [FP_CLIENT_GONE] = PUPPET_GONE,
+		[FP_WINDOW_OPENED] = PUPPET_OPENED, [FP_WINDOW_CLOSED] = PUPPET_CLOSED,
+		[FP_WINDOW_FAILED] = PUPPET_FAILED,
 	};
 	struct puppet *puppet = fp_state(dev);
 	struct puppet_entry entry = { .seen = seen[event] };

@@ -79,7 +79,7 @@ static void show_ring(struct json_object *to, const struct puppet_entry *entry)
 	add_number(to, "times", entry->times);
 }
 
-static void show_opened(struct json_object *to, const struct puppet_entry *entry)
+static void show_entry_window(struct json_object *to, const struct puppet_entry *entry)
 {
 	show_window(to, &entry->window);
 }
@@ -92,8 +92,9 @@ static const struct {
 	[PUPPET_RING] = { "ring", show_ring },
 	[PUPPET_CAME] = { "client came", NULL },
 	[PUPPET_GONE] = { "client gone", NULL },
-	[PUPPET_OPENED] = { "window opened", show_opened },
-	[PUPPET_CLOSED] = { "window closed", show_opened },
+	[PUPPET_OPENED] = { "window opened", show_entry_window },
+	[PUPPET_CLOSED] = { "window closed", show_entry_window },
+	[PUPPET_FAILED] = { "window failed", show_entry_window },
 	[PUPPET_RESET] = { "reset", NULL },
 	[PUPPET_SAVED] = { "saved", NULL },
 	[PUPPET_LOADED] = { "loaded", NULL },

@@ -418,6 +418,21 @@ TEST(dma_reaches_what_the_client_has_opened_by_file_and_by_message)
 	puppet_rig_stop(rig);
 }
 
+TEST(a_window_whose_file_is_cut_short_fails_and_the_log_says_so)
+{
+	struct puppet_rig *rig = puppet_rig_open(everything, 0);
+	int memory = new_memory(PAGE);
+
+	ASSERT_EQ(0, map_window(rig->peer, memory, 0x10000, PAGE));
+	EXPECT_EQ(0, ftruncate(memory, 0));
+	EXPECT_TRUE(says(rig->control, "{'do':'dma_read','iova':'0x10000','len':4}",
+			 "{'error':'Bad address','errno':14}"));
+	EXPECT_TRUE(says(rig->control, "{'do':'barrier'}", "{'ok':true}"));
+	EXPECT_TRUE(has(puppet_say(rig->control, "{'do':'log'}"),
+			"'saw':'window failed','iova':65536,"));
+	puppet_rig_stop(rig);
+}
+
 TEST(memory_is_read_by_message_while_a_region_access_is_held)
 {
 	struct puppet_rig *rig = puppet_rig_open(everything, 0);
@@ -963,6 +978,22 @@ TEST(a_shape_that_is_wrong_is_refused_with_the_place)
 			fprintf(stderr, "# shape %zu: '%s', not: %s\n", i, wrong_shapes[i][1],
 				said);
 		EXPECT_NE(NULL, strstr(said, expected));
+	}
+}
+
+/* make check runs the tests in the top directory. */
+TEST(the_examples_of_the_documentation_are_shapes)
+{
+	static const char *const examples[] = { "docs/puppet/everything.json",
+						"docs/puppet/small.json" };
+
+	for (size_t i = 0; i < COUNT(examples); i++) {
+		char device[80];
+
+		if (access(examples[i], R_OK))
+			SKIP(return, "there is no %s here", examples[i]);
+		snprintf(device, sizeof(device), "puppet,shape=%s", examples[i]);
+		peer_stop(peer_open(device, 0));
 	}
 }
 
