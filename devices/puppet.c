@@ -127,9 +127,9 @@ static void event(struct fp_device *dev, enum fp_event event, const struct fp_wi
 		entry.window = *window;
 	puppet_log_add(&puppet->log, &entry);
 	if (event == FP_WINDOW_OPENED)
-		opened(puppet, window);
+		opened(puppet, &entry.window);
 	else if (event == FP_WINDOW_CLOSED)
-		closed(puppet, window);
+		closed(puppet, &entry.window);
 }
 
 /* ---- life ---- */
