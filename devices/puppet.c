@@ -130,6 +130,8 @@ static void event(struct fp_device *dev, enum fp_event event, const struct fp_wi
 		opened(puppet, &entry.window);
 	else if (event == FP_WINDOW_CLOSED)
 		closed(puppet, &entry.window);
+	else if (event == FP_CLIENT_GONE)
+		puppet_later_let_go(dev, &puppet->later);
 }
 
 /* ---- life ---- */

@@ -75,16 +75,27 @@ static struct puppet_late *find_held(const struct puppet_later *later, uint32_t 
 	return late;
 }
 
-uint64_t puppet_later_release(struct fp_device *dev, struct puppet_later *later, uint32_t region)
+static uint64_t answer_held(struct fp_device *dev, struct puppet_later *later, uint32_t region)
 {
 	struct puppet_late *late;
 	uint64_t nr = 0;
 
-	/* First: what waited behind one that is answered comes at once. */
-	later->holds[region] = false;
 	for (; (late = find_held(later, region)); nr++)
 		answer(dev, later, late);
 	return nr;
+}
+
+uint64_t puppet_later_release(struct fp_device *dev, struct puppet_later *later, uint32_t region)
+{
+	/* First: what waited behind one that is answered comes at once. */
+	later->holds[region] = false;
+	return answer_held(dev, later, region);
+}
+
+void puppet_later_let_go(struct fp_device *dev, struct puppet_later *later)
+{
+	for (uint32_t region = 0; region < FP_MAX_REGIONS; region++)
+		answer_held(dev, later, region);
 }
 
 uint64_t puppet_later_oldest(const struct puppet_later *later)

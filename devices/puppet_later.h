@@ -23,6 +23,12 @@ int puppet_later_take(struct fp_device *dev, struct puppet_later *later, struct 
 /* Ends the hold and answers what it held: how many. */
 uint64_t puppet_later_release(struct fp_device *dev, struct puppet_later *later, uint32_t region);
 
+/*
+ * Answers all that is held, but the holds go on: the client has gone, and what the next one says would
+ * wait for it.
+ */
+void puppet_later_let_go(struct fp_device *dev, struct puppet_later *later);
+
 /* The first seq that is not answered, of those that no hold holds; later->next: there is none. */
 uint64_t puppet_later_oldest(const struct puppet_later *later);
 

@@ -498,6 +498,24 @@ TEST(a_hold_keeps_what_comes_in_order_and_leaves_independent_regions_alone)
 	puppet_rig_stop(rig);
 }
 
+TEST(what_is_held_of_a_client_that_leaves_does_not_hold_up_the_next_one)
+{
+	struct puppet_rig *rig = puppet_rig_open(everything, PEER_LISTEN);
+	uint16_t id;
+
+	puppet_say(rig->control, "{'do':'hold','region':'bar5'}");
+	ask_read(rig->peer, FP_BAR5, 0, 4);
+	EXPECT_TRUE(says(rig->control, "{'do':'await','held':'bar5'}", "{'ok':true,'count':1}"));
+	peer_reconnect(rig->peer);
+	EXPECT_EQ(0, peer_read(rig->peer, FP_BAR3, 0, 4));
+	id = ask_read(rig->peer, FP_BAR5, 0, 4);
+	EXPECT_TRUE(says(rig->control, "{'do':'await','held':'bar5'}", "{'ok':true,'count':1}"));
+	EXPECT_TRUE(
+		says(rig->control, "{'do':'release','region':'bar5'}", "{'ok':true,'released':1}"));
+	EXPECT_EQ(0, peer_answer(rig->peer, id, WIRE_REGION_READ));
+	puppet_rig_stop(rig);
+}
+
 /* The first doorbell's eventfd; the rest of the reply's stay its own. */
 static int kick_fd(struct peer *peer)
 {
