@@ -133,7 +133,7 @@ int puppet_read_text(struct puppet_reader *reader, const struct puppet_field *fi
 	copy = reader->alloc(reader->owner, strlen(text) + 1);
 	if (!copy)
 		return no_memory(reader);
-	strcpy(copy, text);
+	memcpy(copy, text, strlen(text) + 1);
 	*(const char **)to = copy;
 	return 0;
 }

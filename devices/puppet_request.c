@@ -314,10 +314,10 @@ static int read_held(struct puppet_reader *reader, const struct puppet_field *fi
 #define NUMBER(member, ...) KEY(member, #member, puppet_read_number, __VA_ARGS__)
 #define REGION KEY(region, "region", puppet_read_index, .is_required = true)
 #define BYTES KEY(bytes, "bytes", puppet_read_bytes, .is_required = true)
-#define EVERY                                                                   \
-	KEY(doing, "do", puppet_read_text), KEY(id, "id", puppet_read_nothing), \
-	{                                                                       \
-		0                                                               \
+#define EVERY                                                                             \
+	KEY(doing, "do", puppet_read_text), { .key = "id", .read = puppet_read_nothing }, \
+	{                                                                                 \
+		0                                                                         \
 	}
 
 #define KEYS(name, ...) static const struct puppet_field name##_keys[] = { __VA_ARGS__ }

@@ -19,6 +19,11 @@
 		.key = name, .read = how, PUPPET_MEMBER(type, member), __VA_ARGS__ \
 	}
 #define NUMBER(type, member, name, ...) FIELD(type, member, name, puppet_read_number, __VA_ARGS__)
+#define ARRAY(type, member, name, most, elements)                                           \
+	{                                                                                   \
+		.key = (name), .read = puppet_read_array, .offset = offsetof(type, member), \
+		.max = (most), .more = &(elements)                                          \
+	}
 
 /* ---- pci ---- */
 
@@ -67,8 +72,7 @@ static const struct puppet_field pci_fields[] = {
 	FIELD(struct puppet_shape, pci.capabilities, "capabilities", puppet_read_words,
 	      .more = capability_words),
 	NUMBER(struct puppet_shape, serial, "serial"),
-	FIELD(struct puppet_shape, caps, "vendor_caps", puppet_read_array, .max = MAX_CAPS,
-	      .more = &caps),
+	ARRAY(struct puppet_shape, caps, "vendor_caps", MAX_CAPS, caps),
 	FIELD(struct puppet_shape, pci, "msix", puppet_read_object, .more = msix_fields),
 	{ 0 },
 };
@@ -193,15 +197,12 @@ static const struct puppet_field region_fields[] = {
 	NUMBER(struct puppet_region, fp.size, "size", .min = 1, .max = 1ull << 46,
 	       .is_required = true),
 	FIELD(struct puppet_region, fp.flags, "flags", puppet_read_words, .more = flag_words),
-	FIELD(struct puppet_region, fp.areas, "areas", puppet_read_array, .max = MAX_AREAS,
-	      .more = &areas),
+	ARRAY(struct puppet_region, fp.areas, "areas", MAX_AREAS, areas),
 	NUMBER(struct puppet_region, fp.file_offset, "file_offset", .multiple = FP_PAGE),
 	NUMBER(struct puppet_region, fp.type, "type"),
 	NUMBER(struct puppet_region, fp.subtype, "subtype"),
-	FIELD(struct puppet_region, initial, "initial", puppet_read_array, .max = UINT32_MAX,
-	      .more = &initial),
-	FIELD(struct puppet_region, bells, "doorbells", puppet_read_array, .max = MAX_BELLS,
-	      .more = &bells),
+	ARRAY(struct puppet_region, initial, "initial", UINT32_MAX, initial),
+	ARRAY(struct puppet_region, bells, "doorbells", MAX_BELLS, bells),
 	NUMBER(struct puppet_region, latency_us, "latency_us", .max = MAX_LATENCY_US),
 	{ 0 },
 };
@@ -234,8 +235,7 @@ static const struct puppet_field limit_fields[] = {
 
 static const struct puppet_field shape_fields[] = {
 	{ .key = "pci", .read = puppet_read_object, .more = pci_fields, .is_required = true },
-	FIELD(struct puppet_shape, regions, "regions", puppet_read_array, .max = MAX_REGIONS,
-	      .more = &regions),
+	ARRAY(struct puppet_shape, regions, "regions", MAX_REGIONS, regions),
 	{ .key = "irqs", .read = puppet_read_object, .more = irq_fields },
 	FIELD(struct puppet_shape, limits, "limits", puppet_read_object, .more = limit_fields),
 	FIELD(struct puppet_shape, migration, "migration", puppet_read_bool),
