@@ -48,9 +48,12 @@ int deferred_handle(struct fp_device *dev, uint32_t index, struct fp_access *acc
 		    struct deferred **later)
 {
 	struct handling handling = { .access = *access, .region = index };
-	int ret = dev->regions[index].access(dev, &handling.access);
-	struct deferred *deferred = handling.deferred;
+	struct deferred *deferred;
+	int ret;
 
+	handling.access.region = index;
+	ret = dev->regions[index].access(dev, &handling.access);
+	deferred = handling.deferred;
 	if (!deferred && ret != FP_LATER)
 		return ret;
 	if (!deferred) {

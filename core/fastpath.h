@@ -97,6 +97,7 @@ struct fp_access {
 	void *data; /* `size` bytes at any alignment: what was written, or where to answer */
 	const struct fp_doorbell *doorbell; /* the one that rang, or NULL */
 	uint64_t times;			    /* how often: 1 unless at a doorbell */
+	uint32_t region;		    /* its index */
 };
 
 /* What a handler returns that has called fp_defer(): the answer comes later. */
@@ -358,6 +359,13 @@ FP_PUBLIC void fp_watch_start(struct fp_device *dev, struct fp_watch *watch, int
 
 /* The call does not come any more. To be done for every watch before its fd is closed. */
 FP_PUBLIC void fp_watch_stop(struct fp_watch *watch);
+
+/*
+ * A socket of the device's own, at `path`: it listens, does not block, and its file has mode 0600.
+ * What a dead server left there is replaced. The fd and the file are the device's to close and to
+ * remove. -EADDRINUSE when somebody listens there, -EEXIST for what is no socket, or another -errno.
+ */
+FP_PUBLIC int fp_listen(const char *path);
 
 /*
  * A transfer from or to guest memory, embedded in the device's state. It works for whatever the

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* watch: a device's own fds, of fastpath.h, on its ring. */
 #include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
 
+#include "cleanup.h"
 #include "device.h"
 #include "ring.h"
+#include "socket.h"
 
 /* What a struct fp_watch has in its `core`. */
 struct watch {
@@ -36,4 +40,14 @@ void fp_watch_start(struct fp_device *dev, struct fp_watch *public, int fd)
 void fp_watch_stop(struct fp_watch *public)
 {
 	ring_cancel(&((struct watch *)public->core)->op);
+}
+
+int fp_listen(const char *path)
+{
+	CLEANUP_CLOSE int fd = socket_listen(path);
+
+	/* A client that has left again would make accept() wait for the next one. */
+	if (fd >= 0 && fcntl(fd, F_SETFL, O_NONBLOCK))
+		return -errno;
+	return take_fd(&fd);
 }

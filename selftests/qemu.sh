@@ -73,14 +73,22 @@ ended() {
 start_server() {
 	local deadline=$((SECONDS + 10))
 	"$build/fastpathd" --log-level=info --device testdev,socket=1.sock,id=1 \
-		--device testdev,socket=2.sock,id=2 --device testdev,socket=3.sock,id=3 2>server.log &
+		--device testdev,socket=2.sock,id=2 --device testdev,socket=3.sock,id=3 \
+		--device "puppet,socket=p.sock,shape=$top/selftests/qemu/puppet.json,control=c.sock" \
+		2>server.log &
 	server=$!
-	until [ -S 1.sock ] && [ -S 2.sock ] && [ -S 3.sock ]; do
+	until [ -S 1.sock ] && [ -S 2.sock ] && [ -S 3.sock ] && [ -S p.sock ]; do
 		if ! kill -0 $server 2>/dev/null || [ $SECONDS -ge $deadline ]; then
 			give_up "the server starts"
 		fi
 		sleep 0.05
 	done
+}
+
+# puppet REQUEST...: one after the other, by its control socket; prints the replies.
+puppet() {
+	perl -MIO::Socket::UNIX -e '$puppet = IO::Socket::UNIX->new(Peer => shift) or die;
+		for (@ARGV) { $puppet->print("$_\n"); print scalar <$puppet>; }' c.sock "$@"
 }
 
 kill_server() {
@@ -96,7 +104,8 @@ vfio_user() {
 	echo "{\"driver\":\"vfio-user-pci\",$1,\"socket\":{\"type\":\"unix\",\"path\":\"$2\"}}"
 }
 
-# start_vm KERNEL-OPTIONS [QEMU-OPTIONS...]: with the first two devices, and a port to plug one in.
+# start_vm KERNEL-OPTIONS [QEMU-OPTIONS...]: with the first two testdevs, the puppet, and a port to
+# plug another one in.
 # On a busy host Linux finds that its clocks run badly, and may panic.
 start_vm() {
 	local append="console=ttyS0 panic=-1 mitigations=off tsc=reliable no_timer_check $1"
@@ -107,6 +116,7 @@ start_vm() {
 		-nodefaults -display none -no-reboot "$@" \
 		-device "$(vfio_user '"addr":"3"' 1.sock)" -device "$(vfio_user '"addr":"4"' 2.sock)" \
 		-device pcie-root-port,id=spare,chassis=1,addr=5 \
+		-device "$(vfio_user '"addr":"6"' p.sock)" \
 		-serial file:console -serial pipe:guest -qmp pipe:qmp \
 		-kernel "$qemu/vmlinuz" -initrd initramfs \
 		-append "$append" \
@@ -188,18 +198,37 @@ no_refusals() {
 	! grep -E 'warning|error' server.log | grep -Ev "${1:-^$}" | sed 's/^/# /' | grep .
 }
 
+# What the guest stored at 0x8800 in BAR0, which is mapped.
+has_pattern() {
+	puppet '{"do":"read","region":"bar0","offset":"0x8800","len":8}' |
+		grep -q '"bytes":"0807060504030201"'
+}
+
+a_guest_uses_the_puppet() {
+	local waiting
+	guest 'puppet 0'
+	check "what it stored in an area is there at the other end" has_pattern
+	puppet '{"do":"await","doorbell":"kick","timeout_ms":30000}' \
+		'{"do":"trigger","irq":"msix","number":1}' >waited &
+	waiting=$!
+	guest 'puppet-msix 0'
+	wait $waiting
+	check "the puppet heard the kick and fired" [ "$(grep -c '"ok":true' waited)" = 2 ]
+}
+
 a_guest_uses_the_devices() {
 	start_server
 	start_vm ''
 	guest 'count 2' 'config 0' 'id 0' 'id 1' 'registers 0' 'registers 1' 'doorbells 0' \
 		'memory-tests 0' 'io-tests 0' 'dma 0' 'msix 0' 'msix 1'
+	a_guest_uses_the_puppet
 	check "the server has refused nothing" no_refusals
 }
 
 # An access before that has been seen to end it: docs/peers.md.
 await_eof() {
 	local deadline=$((SECONDS + 10))
-	until [ "$(grep -c 'failed to read header: EOF' qemu.log)" = 2 ]; do
+	until [ "$(grep -c 'failed to read header: EOF' qemu.log)" = 3 ]; do
 		[ $SECONDS -lt $deadline ] || return 1
 		sleep 0.05
 	done
@@ -207,7 +236,7 @@ await_eof() {
 
 the_server_dies() {
 	kill_server
-	check "QEMU notices, for both devices" await_eof
+	check "QEMU notices, for each of its devices" await_eof
 	guest 'gone 0' 'gone 1'
 	start_server
 	guest 'gone 0'

@@ -9,6 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "testdev.h"
+
 /* Of one command; the one who waits for the answer has a deadline too. */
 #define COMMAND_SECONDS 30
 #define AWAIT_SECONDS 20
@@ -16,17 +18,20 @@
 static const struct check {
 	const char *name;
 	check_fn *run;
+	bool is_puppet; /* whose it is: else testdev's */
 } checks[] = {
-	{ "config", check_config },
-	{ "id", check_id },
-	{ "registers", check_registers },
-	{ "doorbells", check_doorbells },
-	{ "memory-tests", check_memory_tests },
-	{ "io-tests", check_io_tests },
-	{ "dma", check_dma },
-	{ "msix", check_msix },
-	{ "vfio", check_vfio },
-	{ "gone", check_gone },
+	{ "config", check_config, false },
+	{ "id", check_id, false },
+	{ "registers", check_registers, false },
+	{ "doorbells", check_doorbells, false },
+	{ "memory-tests", check_memory_tests, false },
+	{ "io-tests", check_io_tests, false },
+	{ "dma", check_dma, false },
+	{ "msix", check_msix, false },
+	{ "vfio", check_vfio, false },
+	{ "gone", check_gone, false },
+	{ "puppet", check_puppet, true },
+	{ "puppet-msix", check_puppet_msix, true },
 };
 
 bool expect(bool good, const char *format, ...)
@@ -61,7 +66,7 @@ static void run(const struct check *check, unsigned int nth)
 	struct pci pci;
 
 	alarm(COMMAND_SECONDS);
-	pci_open(&pci, nth);
+	pci_open(&pci, check->is_puppet ? PUPPET_DEVICE : TESTDEV_DEVICE, nth);
 	check->run(&pci);
 	exit(0);
 }

@@ -34,14 +34,18 @@ struct pci_bar {
 };
 
 struct pci {
-	unsigned int nth; /* among the testdevs, by slot */
+	unsigned int nth; /* among those of its device id, by slot */
 	char slot[16];	  /* 0000:00:03.0 */
 	struct pci_bar bars[PCI_NR_BARS];
 	int config; /* an fd */
 };
 
-/* The nth testdev on the bus, enabled and with bus mastering on. Without it the command fails. */
-void pci_open(struct pci *pci, unsigned int nth);
+#define PUPPET_DEVICE 0x00f7u /* of puppet.json; the vendor is testdev's */
+
+/*
+ * The nth such device on the bus, enabled and with bus mastering on. Without it the command fails.
+ */
+void pci_open(struct pci *pci, unsigned int device, unsigned int nth);
 
 /* How many testdevs there are. */
 unsigned int pci_count(void);
@@ -75,6 +79,7 @@ bool await32(volatile const uint32_t *at, uint32_t value);
 typedef void check_fn(struct pci *pci);
 
 check_fn check_config, check_id, check_registers, check_doorbells, check_memory_tests,
-	check_io_tests, check_dma, check_msix, check_vfio, check_gone;
+	check_io_tests, check_dma, check_msix, check_vfio, check_gone, check_puppet,
+	check_puppet_msix;
 
 #endif

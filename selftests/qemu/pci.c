@@ -34,18 +34,29 @@ static unsigned long read_id(const char *slot, const char *file)
 	return strtoul(text, NULL, 16);
 }
 
-/* By id alone: a pci-testdev of QEMU's own would be one, too. */
-static int is_testdev(const struct dirent *entry)
+/* By id alone: a pci-testdev of QEMU's own would be a testdev, too. */
+static int is_ours(const struct dirent *entry, unsigned int device)
 {
 	return read_id(entry->d_name, "vendor") == TESTDEV_VENDOR &&
-	       read_id(entry->d_name, "device") == TESTDEV_DEVICE;
+	       read_id(entry->d_name, "device") == device;
+}
+
+static int is_testdev(const struct dirent *entry)
+{
+	return is_ours(entry, TESTDEV_DEVICE);
+}
+
+static int is_puppet(const struct dirent *entry)
+{
+	return is_ours(entry, PUPPET_DEVICE);
 }
 
 /* How many there are; the slot of the nth, if there is one. */
-static unsigned int scan(unsigned int nth, char *slot, size_t len)
+static unsigned int scan(unsigned int device, unsigned int nth, char *slot, size_t len)
 {
 	struct dirent **entries;
-	int n = scandir(DEVICES, &entries, is_testdev, alphasort);
+	int n = scandir(DEVICES, &entries, device == PUPPET_DEVICE ? is_puppet : is_testdev,
+			alphasort);
 
 	if (n < 0)
 		fail(DEVICES);
@@ -62,7 +73,7 @@ unsigned int pci_count(void)
 {
 	char none[1];
 
-	return scan(UINT32_MAX, none, sizeof(none));
+	return scan(TESTDEV_DEVICE, UINT32_MAX, none, sizeof(none));
 }
 
 static int open_file(const struct pci *pci, const char *file, int flags)
@@ -95,15 +106,15 @@ static void read_bars(struct pci *pci)
 	fclose(resource);
 }
 
-void pci_open(struct pci *pci, unsigned int nth)
+void pci_open(struct pci *pci, unsigned int device, unsigned int nth)
 {
 	char path[80];
 	uint32_t command;
 
 	pci->nth = nth;
 	errno = ENODEV;
-	if (scan(nth, pci->slot, sizeof(pci->slot)) <= nth)
-		fail("testdev");
+	if (scan(device, nth, pci->slot, sizeof(pci->slot)) <= nth)
+		fail("the device");
 	snprintf(path, sizeof(path), DEVICES "/%s/enable", pci->slot);
 	pci_tell(path, "1"); /* a device with a driver refuses, and is enabled */
 	pci->config = open_file(pci, "config", O_RDWR);
