@@ -143,6 +143,7 @@ void ring_receive(struct ring *ring, struct ring_op *op, int fd);
 /*
  * Within a turn or outside: has done() called for what a ring_receive() has received by now and has
  * not told yet, without waiting. Whether there was anything. The callback must not free the operation.
+ * What is told so takes room in the completion queue until the turn ends: when that is full the turn tells.
  */
 bool ring_receive_take(struct ring_op *op);
 

@@ -184,7 +184,7 @@ static const struct fp_doorbell bells[] = {
 static const struct fp_span spans[] = {
 	{ .offset = 0, .size = POSTED, .group = 1 },
 	{ .offset = POSTED, .size = 0x400, .posted = true, .group = 1 },
-	{ .offset = ALONE, .size = 0x100 },
+	{ .offset = ALONE, .size = 0x200 },
 	{ .offset = BELL_IN_ORDER, .posted = true, .group = 1 },
 };
 
@@ -452,6 +452,7 @@ TEST_F(ioregion, a_span_is_cut_up_around_the_doorbells_in_it)
 		{ BELL_MATCH + 4, POSTED - BELL_MATCH - 4, 0 },
 		{ POSTED, 0x400, WIRE_IOREGION_POSTED_WRITES },
 		{ ALONE, 0x100, 0 },
+		{ BELL_IN_ORDER + 1, 0xff, 0 },
 		{ BELL_IN_ORDER, 0, WIRE_IOREGION_POSTED_WRITES },
 	};
 
@@ -518,8 +519,8 @@ TEST(entries_are_told_in_the_published_layout_too_and_user_data_with_them)
 	ASSERT_EQ(0, peer_version(peer, WITH_SHADOW));
 	ASSERT_EQ(0, peer_call(peer, WIRE_DEVICE_GET_REGION_IO_FDS, &question, sizeof(question)));
 	memcpy(&answer, peer->reply.body, sizeof(answer));
-	ASSERT_EQ(11, answer.count);
-	ASSERT_EQ(FIXED + 11 * sizeof(struct wire_io_fd_spec), answer.argsz);
+	ASSERT_EQ(12, answer.count);
+	ASSERT_EQ(FIXED + 12 * sizeof(struct wire_io_fd_spec), answer.argsz);
 	for (uint32_t i = 0; i < answer.count; i++) {
 		struct wire_io_fd_spec entry;
 		struct sub sub;
@@ -534,7 +535,7 @@ TEST(entries_are_told_in_the_published_layout_too_and_user_data_with_them)
 		EXPECT_EQ(i + 1, call(&sub, false, entry.offset, 0, 0));
 		nr++;
 	}
-	EXPECT_EQ(6, nr);
+	EXPECT_EQ(7, nr);
 	/* A doorbell with a value has no room for its slot there. */
 	question.index = FP_BAR3;
 	ASSERT_EQ(0, peer_call(peer, WIRE_DEVICE_GET_REGION_IO_FDS, &question, sizeof(question)));
@@ -546,7 +547,7 @@ TEST(entries_are_told_in_the_published_layout_too_and_user_data_with_them)
 TEST(entries_are_told_whose_fds_a_client_takes)
 {
 	/* BAR0: four doorbells with an fd each, then the group's socket, then the one by itself. */
-	static const uint32_t entries[] = { 0, 1, 2, 3, 4, 10, 11, 11 };
+	static const uint32_t entries[] = { 0, 1, 2, 3, 4, 10, 12, 12 };
 	/* BAR3: the group, two fds for the first value and one for each other, a doorbell, a span. */
 	static const uint32_t shadow_entries[] = { 0, 3, 4, 4, 5, 6, 7, 9 };
 
@@ -589,7 +590,7 @@ TEST(a_server_without_fds_to_spare_offers_none_and_leaks_none)
 	}
 	ASSERT_EQ(0, prlimit(peer->pid, RLIMIT_NOFILE, &limit, NULL));
 	ASSERT_EQ(0, ask(peer, FP_BAR0, &told));
-	EXPECT_EQ(11, told.nr);
+	EXPECT_EQ(12, told.nr);
 	peer_stop(peer);
 }
 
@@ -901,7 +902,7 @@ FIXTURE_VARIANT(nonsense) {
 	size_t len; /* 0: as long as it should be */
 };
 
-/* user_data of the span that is by itself: the last but one of eleven entries. */
+/* user_data of the span that is by itself: the tenth of twelve entries. */
 #define ALONE_DATA 9
 
 #define NONSENSE(name, field_, ...)                      \
@@ -921,7 +922,7 @@ NONSENSE(an_offset_too_near_to_the_end, "offset 0xf9", .user_data = ALONE_DATA, 
 NONSENSE(an_offset_that_wraps, "offset 0xffffffffffffffff", .user_data = ALONE_DATA, .offset = UINT64_MAX, .size_resp = 1);
 NONSENSE(user_data_of_another_fd, "user_data 0x4", .user_data = 4);
 NONSENSE(user_data_of_an_eventfd, "user_data 0", .user_data = 0);
-NONSENSE(user_data_of_nothing, "user_data 0xb", .user_data = 11);
+NONSENSE(user_data_of_nothing, "user_data 0xc", .user_data = 12);
 NONSENSE(user_data_far_away, "user_data 0xfffffffffffffff0", .user_data = UINT64_MAX - 15);
 /* clang-format on */
 
