@@ -33,6 +33,9 @@ enum testdev_doorbell {
 	TESTDEV_NR_DOORBELLS
 };
 
+/* The entries of BAR2 that a client is told: those, each with an fd, and the registers with one. */
+#define TESTDEV_NR_IO_FDS (TESTDEV_NR_DOORBELLS + 1)
+
 #define TESTDEV_VALUE_A 0xfau
 #define TESTDEV_VALUE_B 0xceu
 
@@ -73,6 +76,7 @@ struct testdev_counters {
 #define TESTDEV_REGISTER_8 0x108
 #define TESTDEV_SCRATCH 0x200
 #define TESTDEV_SCRATCH_BYTES 0x200
+#define TESTDEV_SPAN_BYTES 0x300 /* of all of them; by ioregionfd where the client can */
 
 #define TESTDEV_VECTORS 4
 

@@ -140,7 +140,7 @@ TEST(a_second_version_is_refused_and_changes_nothing)
 	EXPECT_EQ(EINVAL, peer_version(peer, "{\"capabilities\":{\"max_msg_fds\":1}}"));
 	EXPECT_EQ(EINVAL, negotiate(peer, 0, 0, NULL, 0));
 	ASSERT_EQ(0, peer_call(peer, WIRE_DEVICE_GET_REGION_IO_FDS, &ask, sizeof(ask)));
-	EXPECT_EQ(TESTDEV_NR_DOORBELLS, peer->reply.nr_fds);
+	EXPECT_EQ(TESTDEV_NR_IO_FDS, peer->reply.nr_fds);
 	peer_stop(peer);
 }
 
