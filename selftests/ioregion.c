@@ -16,6 +16,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "fastpath-client.h"
 #include "fastpath.h"
 #include "fdkind.h"
 #include "kselftest_harness.h"
@@ -1189,6 +1190,74 @@ TEST(a_ring_with_a_value_that_was_kept_while_the_device_stood_has_it_afterwards)
 	EXPECT_EQ(6, SEEN(peer, value));
 	EXPECT_EQ(2, SEEN(peer, times));
 	peer_stop(peer);
+}
+
+/* Reads the whole state, at most `size` bytes; how many those are. */
+static size_t read_state(struct peer *peer, void *to, uint32_t size)
+{
+	struct wire_mig_data data = { .argsz = sizeof(data) + size, .size = size };
+
+	if (peer_call(peer, WIRE_MIG_DATA_READ, &data, sizeof(data)))
+		return 0;
+	memcpy(to, peer->reply.body + sizeof(data), peer->reply.len - sizeof(data));
+	return peer->reply.len - sizeof(data);
+}
+
+static int write_state(struct peer *peer, const void *from, size_t size)
+{
+	uint8_t message[16384];
+	struct wire_mig_data data = { (uint32_t)(sizeof(data) + size), (uint32_t)size };
+
+	memcpy(message, &data, sizeof(data));
+	memcpy(message + sizeof(data), from, size);
+	return peer_call(peer, WIRE_MIG_DATA_WRITE, message, sizeof(data) + size);
+}
+
+TEST(a_ring_with_a_value_that_was_kept_travels_with_the_state)
+{
+	struct peer *source = peer_open("block", PEER_OWN_CLASSES);
+	struct peer *destination = peer_open("block", PEER_OWN_CLASSES);
+	uint8_t state[8192];
+	size_t size;
+
+	ASSERT_EQ(0, set_state(source, WIRE_MIG_STOP));
+	EXPECT_EQ(0, peer_write(source, FP_BAR3, SHADOWS + 8, 0x1122334455667788, 8));
+	ASSERT_EQ(0, set_state(source, WIRE_MIG_STOP_COPY));
+	size = read_state(source, state, sizeof(state));
+	ASSERT_LT(0, size);
+	ASSERT_EQ(0, set_state(destination, WIRE_MIG_RESUMING));
+	ASSERT_EQ(0, write_state(destination, state, size));
+	ASSERT_EQ(0, set_state(destination, WIRE_MIG_RUNNING));
+	EXPECT_EQ(1, SEEN(destination, rings));
+	EXPECT_EQ(SHADOWS + 8, SEEN(destination, offset));
+	EXPECT_EQ(0x1122334455667788, SEEN(destination, value));
+	peer_stop(source);
+	peer_stop(destination);
+}
+
+TEST(our_client_is_told_of_doorbells_with_values_if_it_says_so)
+{
+	for (unsigned int asks = 0; asks < 2; asks++) {
+		struct peer *peer = peer_start("block", PEER_OWN_CLASSES);
+		struct fpc_options options = { .flags = asks ? FPC_SHADOW_IOEVENTFD : 0 };
+		struct fpc_io_fds set;
+		struct fpc *client;
+
+		ASSERT_EQ(0, fpc_open(peer->fd, &options, &client));
+		peer->fd = -1; /* the client's */
+		ASSERT_EQ(0, fpc_region_io_fds(client, FP_BAR3, &set));
+		ASSERT_EQ(asks ? 9 : 5, set.nr_entries);
+		if (asks) {
+			EXPECT_EQ(FPC_IO_FD_SHADOW, set.entries[4].type);
+			EXPECT_TRUE(fd_is_eventfd(set.entries[4].fd));
+			EXPECT_EQ(set.entries[3].shadow_fd, set.entries[4].shadow_fd);
+			EXPECT_LE(0, set.entries[4].shadow_fd);
+			EXPECT_EQ(8, set.entries[4].user_data);
+		}
+		fpc_io_fds_free(&set);
+		fpc_close(client);
+		peer_stop(peer);
+	}
 }
 
 TEST(the_server_says_that_it_knows_values_only_to_who_asks)
