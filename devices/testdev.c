@@ -312,10 +312,10 @@ static const struct fp_key keys[] = {
 	{ 0 },
 };
 
-/* What reads back: its values have to come along. */
-static const struct fp_span register_span = {
-	.offset = TESTDEV_REGISTERS,
-	.size = TESTDEV_SPAN_BYTES,
+/* The registers are not in it: they are for measuring messages. */
+static const struct fp_span scratch_span = {
+	.offset = TESTDEV_SCRATCH,
+	.size = TESTDEV_SCRATCH_BYTES,
 };
 
 static const struct fp_doorbell memory_doorbells[] = {
@@ -367,7 +367,7 @@ FP_DEVICE(testdev) = {
 			.access = bench_access,
 			.doorbells = testdev_doorbells,
 			.nr_doorbells = TESTDEV_NR_DOORBELLS,
-			.spans = &register_span,
+			.spans = &scratch_span,
 			.nr_spans = 1,
 		},
 		[FP_BAR3] = {
