@@ -872,6 +872,30 @@ TEST_F(ioregion, a_reset_waits_for_what_a_command_before_it_began)
 	EXPECT_EQ(2, SEEN(self->peer, before_reset));
 }
 
+/* A ring that is found while a waiting command is looked at, and ends what that waits for. */
+TEST_F(ioregion, what_a_reset_waits_for_may_end_while_that_is_looked_at)
+{
+	struct wire_dma_unmap unmap = { .argsz = sizeof(unmap), .flags = WIRE_DMA_UNMAP_ALL };
+	uint8_t message[64];
+
+	for (unsigned int i = 0; i < 20; i++) {
+		size_t len = peer_message_read(message, 7, FP_BAR0, SLOW, 4);
+		uint16_t reset, all;
+
+		peer_send(self->peer, message, len, NULL, 0);
+		reset = peer_command(self->peer, WIRE_DEVICE_RESET, NULL, 0, NULL, 0);
+		peer_drain(self->peer);
+		EXPECT_TRUE(is_quiet(self->peer->fd));
+		peer_freeze(self->peer);
+		all = peer_command(self->peer, WIRE_DMA_UNMAP, &unmap, sizeof(unmap), NULL, 0);
+		ring(self->told.fds[0], 1);
+		peer_thaw(self->peer);
+		ASSERT_EQ(0, peer_answer(self->peer, 7, WIRE_REGION_READ));
+		ASSERT_EQ(0, peer_answer(self->peer, reset, WIRE_DEVICE_RESET));
+		ASSERT_EQ(0, peer_answer(self->peer, all, WIRE_DMA_UNMAP));
+	}
+}
+
 /* ---- nonsense ---- */
 
 /* What goes on: the same region by message and by another fd, and the fd is not told of again. */
