@@ -1283,6 +1283,7 @@ TEST(our_client_is_told_of_doorbells_with_values_if_it_says_so)
 		}
 		fpc_io_fds_free(&set);
 		fpc_close(client);
+		EXPECT_EQ(0, peer_wait(peer));
 		peer_stop(peer);
 	}
 }
