@@ -18,6 +18,8 @@ struct caps {
 	/* A second socket for the server's commands; a server's fd for it is number 0 of its answer. */
 	bool twin_socket;
 	uint32_t twin_fd_index; /* of it in the peer's message */
+	/* Ours: the client's kernel can store a doorbell's value into memory before it signals. */
+	bool shadow_ioeventfd;
 };
 
 /* What this implementation takes, as a server or a client. */

@@ -35,6 +35,7 @@ static void decode(const uint8_t *at, size_t stride, struct fpc_io_fd *entry)
 			.datamatch = deployed.datamatch,
 			.user_data = deployed.shadow_offset,
 			.fd_index = deployed.fd_index,
+			.shadow_fd_index = deployed.shadow_mem_fd_index,
 		};
 		return;
 	}
@@ -44,10 +45,15 @@ static void decode(const uint8_t *at, size_t stride, struct fpc_io_fd *entry)
 		.size = spec.size,
 		.type = spec.type,
 		.flags = spec.flags,
-		.datamatch = spec.datamatch,
+		.datamatch = spec.type == WIRE_IO_FD_IOREGIONFD ? 0 : spec.datamatch,
 		.user_data = spec.datamatch,
 		.fd_index = spec.fd_index,
 	};
+}
+
+static int fd_of(const struct fpc_io_fds *set, uint32_t index)
+{
+	return index < set->nr_fds ? set->fds[index] : -1;
 }
 
 /* Turns a whole reply into a set; takes the call's fds when it succeeds. */
@@ -77,7 +83,9 @@ static int decode_all(const uint8_t *body, size_t len, struct call *call, struct
 		struct fpc_io_fd *entry = &set->entries[i];
 
 		decode(body + sizeof(fixed) + i * stride, stride, entry);
-		entry->fd = entry->fd_index < set->nr_fds ? set->fds[entry->fd_index] : -1;
+		entry->fd = fd_of(set, entry->fd_index);
+		entry->shadow_fd =
+			entry->type == WIRE_IO_FD_SHADOW ? fd_of(set, entry->shadow_fd_index) : -1;
 	}
 	return 0;
 }

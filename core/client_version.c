@@ -26,6 +26,7 @@ static ssize_t offer(const struct fpc *client, struct version_msg *out)
 	ours.max_msg_fds = RING_MAX_FDS;
 	ours.write_multiple = true;
 	ours.twin_socket = !(client->flags & FPC_NO_TWIN_SOCKET);
+	ours.shadow_ioeventfd = client->flags & FPC_SHADOW_IOEVENTFD;
 	out->version = (struct wire_version){ WIRE_MAJOR, WIRE_MINOR };
 	json = caps_format(&ours, out->json, sizeof(out->json));
 	return json < 0 ? json : (ssize_t)sizeof(out->version) + json;

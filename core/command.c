@@ -2,9 +2,11 @@
 #include "command.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "cleanup.h"
 #include "feature.h"
 #include "iofd.h"
 #include "region.h"
@@ -55,6 +57,7 @@ static ssize_t do_version(struct request *request, void *reply)
 				     msg->body_len - sizeof(asked));
 	if (asked.minor < version.minor)
 		version.minor = asked.minor;
+	ours.shadow_ioeventfd = peer->caps.shadow_ioeventfd;
 	ours.twin_socket = peer->caps.twin_socket && peer->caps.max_msg_fds && !make_twin(request);
 	len = caps_format(&ours, (char *)reply + sizeof(version), VERSION_JSON_BYTES);
 	if (len < 0)
@@ -123,31 +126,26 @@ static size_t entry_bytes(const struct command_peer *peer)
 						     sizeof(struct wire_io_fd_deployed);
 }
 
-/*
- * How many entries the client is told of. Each has an fd of its own and all travel in one message;
- * what a client is not told of it reaches by message, so that a smaller answer is a correct one.
- */
-static uint32_t io_fds_offered(const struct request *request, uint32_t index)
+static size_t region_io_fds_room(const struct request *request)
 {
-	uint32_t nr = iofd_count(request->dev, index);
-	uint32_t limit = request->peer->caps.max_msg_fds;
+	struct wire_region_io_fds asked;
 
-	if (limit > RING_MAX_FDS)
-		limit = RING_MAX_FDS;
-	return nr < limit ? nr : limit;
+	memcpy(&asked, request->msg->body, sizeof(asked));
+	return iofd_most(request->dev, asked.index) * entry_bytes(request->peer);
 }
 
 /* The layout is chosen by the user: both hold the same, the published one less. */
 static void put_entry(const struct command_peer *peer, uint8_t *at,
 		      const struct wire_io_fd_deployed *entry)
 {
+	bool is_region = entry->type == WIRE_IO_FD_IOREGIONFD;
 	struct wire_io_fd_spec spec = {
 		.offset = entry->offset,
 		.size = entry->size,
 		.fd_index = entry->fd_index,
 		.type = entry->type,
 		.flags = entry->flags,
-		.datamatch = entry->datamatch,
+		.datamatch = is_region ? entry->shadow_offset : entry->datamatch,
 	};
 
 	if (peer->io_fds == COMMAND_IO_FDS_SPEC)
@@ -156,13 +154,38 @@ static void put_entry(const struct command_peer *peer, uint8_t *at,
 		memcpy(at, entry, sizeof(*entry));
 }
 
-static ssize_t region_io_fds(struct request *request, void *reply)
+/*
+ * What the client can make use of. All fds travel in one message; what a client is not told of it
+ * reaches by message, so that a smaller answer is a correct one.
+ */
+static struct iofds *plan_io_fds(struct request *request, uint32_t index)
 {
 	const struct command_peer *peer = request->peer;
+	struct iofd_client client = {
+		.max_fds = peer->caps.max_msg_fds,
+		.shadow = peer->caps.shadow_ioeventfd && peer->io_fds == COMMAND_IO_FDS_DEPLOYED,
+	};
+
+	return iofd_plan(request->dev, index, &client);
+}
+
+static int put_io_fds(struct request *request, const struct iofds *iofds, uint8_t *at)
+{
+	uint32_t nr = iofd_count(iofds);
+	CLEANUP_FREE struct wire_io_fd_deployed *entries = calloc(nr, sizeof(*entries));
+
+	if (!entries)
+		return -ENOMEM;
+	request->nr_fds = iofd_tell(iofds, entries, request->fds);
+	for (uint32_t i = 0; i < nr; i++)
+		put_entry(request->peer, at + i * entry_bytes(request->peer), &entries[i]);
+	return 0;
+}
+
+static ssize_t region_io_fds(struct request *request, void *reply)
+{
 	struct wire_region_io_fds fixed, asked;
-	struct wire_io_fd_deployed entry;
-	const struct iofd *iofds;
-	uint32_t offered, nr;
+	struct iofds *iofds;
 
 	memcpy(&asked, request->msg->body, sizeof(asked));
 	if (asked.argsz < sizeof(fixed))
@@ -173,26 +196,17 @@ static ssize_t region_io_fds(struct request *request, void *reply)
 		return refuse_value(&request->why, "index", asked.index, -EINVAL);
 	if (asked.count)
 		return refuse_value(&request->why, "count", asked.count, -EINVAL);
-	offered = io_fds_offered(request, asked.index);
-	fixed = (struct wire_region_io_fds){
-		.argsz = (uint32_t)(sizeof(fixed) + offered * entry_bytes(peer)),
-		.index = asked.index,
-		.count = offered,
-	};
-	if (asked.argsz < fixed.argsz || !offered)
+	iofds = plan_io_fds(request, asked.index);
+	fixed = (struct wire_region_io_fds){ .index = asked.index, .count = iofd_count(iofds) };
+	fixed.argsz = (uint32_t)(sizeof(fixed) + fixed.count * entry_bytes(request->peer));
+	if (asked.argsz < fixed.argsz || !fixed.count)
 		return answer(reply, &fixed, sizeof(fixed));
 	/* When there are no fds to be had, a region without any is a correct answer. */
-	if (iofd_publish(request->dev, asked.index, &iofds, &nr)) {
+	if (iofd_publish(iofds) || put_io_fds(request, iofds, (uint8_t *)reply + sizeof(fixed))) {
 		fixed.argsz = sizeof(fixed);
 		fixed.count = 0;
 		return answer(reply, &fixed, sizeof(fixed));
 	}
-	for (uint32_t i = 0; i < offered; i++) {
-		iofd_entry(&iofds[i], i, &entry);
-		put_entry(peer, (uint8_t *)reply + sizeof(fixed) + i * entry_bytes(peer), &entry);
-		request->fds[i] = iofds[i].fd;
-	}
-	request->nr_fds = offered;
 	answer(reply, &fixed, sizeof(fixed));
 	return fixed.argsz;
 }
@@ -393,7 +407,14 @@ static bool for_all(const struct fp_device *dev, const struct channel_msg *msg)
 	return dev->deferred || dev->transfers;
 }
 
-/* What rings in time is heard before a device stops, and what a handler begins then is awaited. */
+/* What was sent by io fd before such a message is done before it; and what that begins is awaited. */
+static void before_all(struct fp_device *dev, const struct channel_msg *msg)
+{
+	(void)msg;
+	iofd_drain(dev);
+}
+
+/* Likewise before a device stops. */
 static void before_feature(struct fp_device *dev, const struct channel_msg *msg)
 {
 	struct feature_call call = { .dev = dev, .body = msg->body, .len = msg->body_len };
@@ -424,6 +445,7 @@ static const struct command commands[WIRE_CMD_END] = {
 	[WIRE_DMA_UNMAP] = {
 		.run = do_dma_unmap,
 		.waits = for_all,
+		.prepare = before_all,
 		.min = sizeof(struct wire_dma_unmap),
 		.max = ANY,
 		.reply = sizeof(struct wire_dma_unmap),
@@ -444,8 +466,8 @@ static const struct command commands[WIRE_CMD_END] = {
 		.run = region_io_fds,
 		.min = sizeof(struct wire_region_io_fds),
 		.max = ANY,
-		.reply = sizeof(struct wire_region_io_fds) +
-			 RING_MAX_FDS * sizeof(struct wire_io_fd_deployed),
+		.reply = sizeof(struct wire_region_io_fds),
+		.more = region_io_fds_room,
 	},
 	[WIRE_DEVICE_GET_IRQ_INFO] = {
 		.run = irq_info,
@@ -503,6 +525,7 @@ static const struct command commands[WIRE_CMD_END] = {
 	[WIRE_DEVICE_RESET] = {
 		.run = reset,
 		.waits = for_all,
+		.prepare = before_all,
 		.max = ANY,
 	},
 };

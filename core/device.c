@@ -369,6 +369,7 @@ void fp_reset_done(struct fp_device *dev)
 	if (!dev->is_resetting)
 		return;
 	dev->is_resetting = false;
+	iofd_progress(dev);
 	if (dev->link)
 		dev->link->reset_done(dev->link);
 }

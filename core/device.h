@@ -58,7 +58,7 @@ struct fp_device {
 	unsigned int failed_windows;
 	struct dirty dirty;
 	struct irq_kind irqs[FP_NR_IRQS];
-	struct iofd *iofds[FP_MAX_REGIONS]; /* of each region's doorbells, once published */
+	struct iofds *iofds[FP_MAX_REGIONS]; /* once the client has asked for them */
 	struct device_link *link;
 	struct transfer *transfers; /* that wait for the client's answer */
 
@@ -67,9 +67,10 @@ struct fp_device {
 	bool is_resetting;
 };
 
-/* Tells the session that something in flight has ended. */
+/* Tells the io fds and the session that something in flight has ended. */
 static inline void device_progress(struct fp_device *dev)
 {
+	iofd_progress(dev);
 	if (dev->link)
 		dev->link->progress(dev->link);
 }

@@ -191,6 +191,7 @@ enum {
 	FPC_RECONNECTS = 1 << 0,       /* remember what fpc_reconnect() has to repeat */
 	FPC_RECONNECT_RESETS = 1 << 1, /* and let it reset the device, too */
 	FPC_NO_TWIN_SOCKET = 1 << 2,   /* the server's commands come by the one socket */
+	FPC_SHADOW_IOEVENTFD = 1 << 3, /* FPC_IO_FD_SHADOW entries are welcome */
 };
 
 struct fpc_options {
@@ -246,9 +247,12 @@ struct fpc_io_fd {
 	uint32_t type;	 /* FPC_IO_FD_* */
 	uint32_t flags;
 	uint64_t datamatch;
-	uint64_t user_data; /* ioregionfd */
+	uint64_t
+		user_data; /* ioregionfd; of a shadow ioeventfd where in shadow_fd the value goes */
 	uint32_t fd_index;
-	int fd; /* the set's; entries may share one. -1: fd_index names none that was sent */
+	uint32_t shadow_fd_index; /* shadow ioeventfd */
+	int fd;	       /* the set's; entries may share one. -1: fd_index names none that was sent */
+	int shadow_fd; /* likewise; -1 too if the entry is none of a shadow ioeventfd */
 };
 
 struct fpc_io_fds {

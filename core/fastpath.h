@@ -5,7 +5,8 @@
  * A device declares its regions, each with one access handler, and says which stores are
  * *doorbells*: writes of which only matters that they happened. It never learns by which road an
  * access came. A client that can has doorbells rung by KVM itself, through ioeventfds that the core
- * hands out; any other sends messages; the same handler runs.
+ * hands out, and accesses to *spans* sent by it, through ioregionfds; any other sends messages; the
+ * same handler runs.
  *
  *	struct hello { uint64_t kicks; };
  *
@@ -84,11 +85,37 @@ struct fp_doorbell {
 	uint32_t width;	 /* of the store: 1, 2, 4 or 8 bytes; 0: any */
 	bool match;	 /* only a store of `value` rings; needs a width */
 	uint64_t value;
+	/*
+	 * Not 0: doorbells of the region with the same group share one eventfd. Nobody can tell then
+	 * which of them rang: they are all heard as the group's first, by every road.
+	 */
+	uint32_t group;
+	/*
+	 * The value comes along, by every road. By fd it is the last one that was stored, and only a
+	 * client whose kernel can post it gets an fd. Needs a width; not with `match` or in a group.
+	 */
+	bool shadow;
 };
 
 /*
- * One access, or at a doorbell any number of equal ones. The fields of a doorbell's call are the
- * same by every road: its own offset, width and value.
+ * Bytes whose accesses, reads and writes with their values, may come by ioregionfd: they reach the
+ * handler one by one, as messages do. The core leaves out the doorbells that lie in a span, so that
+ * it may be a whole block of registers. Spans of one region don't overlap, nor what the client may map.
+ *
+ * One of size 0 needs `posted` and stands at a doorbell of any width. That one then goes by it, and
+ * not by an eventfd: each ring is a call of its own, in order with what else its group brings.
+ */
+struct fp_span {
+	uint64_t offset; /* bytes, from the region's start */
+	uint64_t size;	 /* bytes, or 0 */
+	bool posted;	 /* a guest does not wait for its writes */
+	uint32_t
+		group; /* not 0: the region's spans of one group share a socket, and keep their order */
+};
+
+/*
+ * One access, or at a doorbell any number of them. The fields of a doorbell's call are the same by
+ * every road: its own offset, width and value; of one with `shadow` the value that was stored.
  */
 struct fp_access {
 	uint64_t offset; /* first byte, from the region's start; it lies within the region */
@@ -138,6 +165,8 @@ struct fp_region {
 	fp_access_fn *access; /* not called for what the client may map; NULL if that is all */
 	const struct fp_doorbell *doorbells;
 	size_t nr_doorbells;
+	const struct fp_span *spans;
+	size_t nr_spans;
 	/*
 	 * With FP_REGION_MMAP: what is memory, made by the core and shared with the client; see
 	 * fp_region_memory(). Without any: the whole region. Ascending and apart.

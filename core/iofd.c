@@ -7,15 +7,49 @@
 
 #include "cleanup.h"
 #include "device.h"
+#include "ioregion.h"
 #include "log.h"
 #include "region.h"
+#include "share.h"
+
+/* One fd of a region, and what is behind it. */
+struct iofd {
+	struct ring_op op; /* of an eventfd */
+	uint64_t kept;	   /* rings that messages which came before them are awaited for */
+	struct iofds *of;
+	const struct iofd_planned *planned;
+	int fd;			   /* what the client gets, unless it is an ioregion's; -1: none */
+	struct ioregion *ioregion; /* of a socket */
+};
+
+struct iofds {
+	struct fp_device *dev;
+	uint32_t region;
+	bool is_published;
+	struct iofd_plan plan;
+	struct share memory; /* a slot for each shadow doorbell */
+	struct iofd iofds[]; /* plan.nr_fds of them */
+};
+
+/* ---- eventfds ---- */
+
+/* What the client's kernel has stored; it did so before it signalled, and the eventfd was read. */
+static uint64_t stored(const struct iofd *iofd)
+{
+	const uint64_t *slots = (const uint64_t *)iofd->of->memory.base;
+
+	if (!iofd->planned->doorbell->shadow)
+		return 0;
+	return __atomic_load_n(&slots[iofd->planned->slot], __ATOMIC_ACQUIRE);
+}
 
 static void hear(struct iofd *iofd, uint64_t times)
 {
 	times += iofd->kept;
 	iofd->kept = 0;
 	if (times)
-		region_rang(iofd->dev, iofd->region, iofd->doorbell, times, NULL);
+		region_rang(iofd->of->dev, iofd->of->region, iofd->planned->doorbell, times,
+			    stored(iofd), NULL);
 }
 
 static void rang(struct ring_op *op, int res, const struct ring_received *received)
@@ -24,107 +58,218 @@ static void rang(struct ring_op *op, int res, const struct ring_received *receiv
 
 	(void)received;
 	if (res < 0)
-		log_warn("%s: a doorbell's eventfd can't be read any more: %s", iofd->dev->name,
+		log_warn("%s: a doorbell's eventfd can't be read any more: %s", iofd->of->dev->name,
 			 strerror(-res));
-	else if (device_is_behind(iofd->dev))
+	else if (device_is_behind(iofd->of->dev))
 		iofd->kept += ring_eventfd_sum(op);
 	else
 		hear(iofd, ring_eventfd_sum(op));
 }
 
-uint32_t iofd_count(const struct fp_device *dev, uint32_t index)
+/* ---- making and closing ---- */
+
+static int make_eventfd(struct iofd *iofd, uint32_t number)
 {
-	return (uint32_t)dev->regions[index].nr_doorbells;
+	(void)number;
+	/* In blocking mode: only the ring reads it, and need not ask for POLLIN first. */
+	iofd->fd = eventfd(0, EFD_CLOEXEC);
+	if (iofd->fd < 0)
+		return -errno;
+	iofd->op.done = rang;
+	ring_eventfd(iofd->of->dev->ring, &iofd->op, iofd->fd);
+	return 0;
 }
 
-static void withdraw(struct fp_device *dev, uint32_t index)
+static int make_socket(struct iofd *iofd, uint32_t number)
 {
-	struct iofd *iofds = take_ptr(dev->iofds[index]);
+	return ioregion_open(iofd->of->dev, iofd->of->region, &iofd->of->plan, number,
+			     &iofd->ioregion);
+}
 
-	for (uint32_t i = 0; iofds && i < iofd_count(dev, index); i++) {
-		ring_cancel(&iofds[i].op);
-		if (iofds[i].fd >= 0)
-			ring_close_fd(dev->ring, iofds[i].fd);
+static int make_memory(struct iofd *iofd, uint32_t number)
+{
+	uint64_t bytes = iofd->of->plan.nr_slots * sizeof(uint64_t);
+	const struct fp_region slots = { .size = (bytes + FP_PAGE - 1) / FP_PAGE * FP_PAGE };
+	int ret = share_open(&iofd->of->memory, &slots);
+
+	(void)number;
+	if (!ret)
+		iofd->fd = iofd->of->memory.fd;
+	return ret;
+}
+
+static int (*const make[])(struct iofd *iofd, uint32_t number) = {
+	[IOFD_EVENTFD] = make_eventfd,
+	[IOFD_SOCKET] = make_socket,
+	[IOFD_MEMORY] = make_memory,
+};
+
+static void unpublish(struct iofds *iofds)
+{
+	for (uint32_t i = 0; i < iofds->plan.nr_fds; i++) {
+		struct iofd *iofd = &iofds->iofds[i];
+
+		ioregion_close(take_ptr(iofd->ioregion));
+		if (iofd->planned->kind == IOFD_EVENTFD && iofd->fd >= 0) {
+			ring_cancel(&iofd->op);
+			ring_close_fd(iofds->dev->ring, iofd->fd);
+		}
+		iofd->fd = -1;
 	}
-	free(iofds);
+	share_close(&iofds->memory);
+	iofds->is_published = false;
 }
 
-static int publish(struct fp_device *dev, uint32_t index)
+int iofd_publish(struct iofds *iofds)
 {
-	uint32_t nr = iofd_count(dev, index);
-	struct iofd *iofds = calloc(nr, sizeof(*iofds));
+	int ret = 0;
 
-	if (!iofds)
-		return -ENOMEM;
-	dev->iofds[index] = iofds;
-	for (uint32_t i = 0; i < nr; i++)
-		iofds[i] = (struct iofd){
-			.op.done = rang,
-			.dev = dev,
-			.region = index,
-			.doorbell = &dev->regions[index].doorbells[i],
+	if (iofds->is_published)
+		return 0;
+	for (uint32_t i = 0; i < iofds->plan.nr_fds && !ret; i++)
+		ret = make[iofds->iofds[i].planned->kind](&iofds->iofds[i], i);
+	iofds->is_published = !ret;
+	if (!ret)
+		return 0;
+	log_warn("%s: no io fds for region %u: %s", iofds->dev->name, iofds->region,
+		 strerror(-ret));
+	unpublish(iofds);
+	return ret;
+}
+
+struct iofds *iofd_plan(struct fp_device *dev, uint32_t index, const struct iofd_client *client)
+{
+	const struct fp_region *region = &dev->regions[index];
+	struct iofd_plan plan;
+	struct iofds *iofds;
+
+	if (dev->iofds[index] || (!region->nr_doorbells && !region->nr_spans))
+		return dev->iofds[index];
+	if (iofd_plan_make(region, client, &plan))
+		return NULL;
+	iofds = calloc(1, sizeof(*iofds) + plan.nr_fds * sizeof(iofds->iofds[0]));
+	if (!iofds) {
+		iofd_plan_free(&plan);
+		return NULL;
+	}
+	iofds->dev = dev;
+	iofds->region = index;
+	iofds->plan = plan;
+	for (uint32_t i = 0; i < plan.nr_fds; i++)
+		iofds->iofds[i] = (struct iofd){
+			.of = iofds,
+			.planned = &iofds->plan.fds[i],
 			.fd = -1,
 		};
-	for (uint32_t i = 0; i < nr; i++) {
-		/* In blocking mode: only the ring reads it, and need not ask for POLLIN first. */
-		iofds[i].fd = eventfd(0, EFD_CLOEXEC);
-		if (iofds[i].fd < 0)
-			return -errno;
-		ring_eventfd(dev->ring, &iofds[i].op, iofds[i].fd);
-	}
-	return 0;
+	dev->iofds[index] = iofds;
+	return iofds;
 }
 
-int iofd_publish(struct fp_device *dev, uint32_t index, const struct iofd **iofds, uint32_t *nr)
+/* ---- telling ---- */
+
+/* An ioregionfd whose client has made a mess of it is not told of any more. */
+static bool is_lost(const struct iofds *iofds, uint32_t fd_index)
 {
-	int ret;
+	const struct iofd *iofd = &iofds->iofds[fd_index];
 
-	*nr = iofd_count(dev, index);
-	if (*nr && !dev->iofds[index]) {
-		ret = publish(dev, index);
-		if (ret) {
-			log_warn("%s: no eventfds for region %u: %s", dev->name, index,
-				 strerror(-ret));
-			withdraw(dev, index);
-			return ret;
-		}
-	}
-	*iofds = dev->iofds[index];
-	return 0;
+	return iofd->ioregion && ioregion_fd(iofd->ioregion) < 0;
 }
 
-void iofd_entry(const struct iofd *iofd, uint32_t fd_index, struct wire_io_fd_deployed *entry)
+uint32_t iofd_count(const struct iofds *iofds)
 {
-	const struct fp_doorbell *doorbell = iofd->doorbell;
-	const struct fp_region *region = &iofd->dev->regions[iofd->region];
+	uint32_t nr = 0;
 
-	*entry = (struct wire_io_fd_deployed){
-		.offset = doorbell->offset,
-		.size = doorbell->width,
-		.fd_index = fd_index,
-		.type = WIRE_IO_FD_IOEVENTFD,
-		.flags = (doorbell->match ? WIRE_IOEVENTFD_DATAMATCH : 0) |
-			 (region->flags & FP_REGION_IO ? WIRE_IOEVENTFD_PIO : 0),
-		.datamatch = doorbell->match ? doorbell->value : 0,
-	};
+	for (uint32_t i = 0; iofds && i < iofds->plan.nr_entries; i++)
+		nr += !is_lost(iofds, iofds->plan.entries[i].fd_index);
+	return nr;
 }
 
-void iofd_catch_up(struct fp_device *dev)
+uint32_t iofd_most(const struct fp_device *dev, uint32_t index)
+{
+	return index < dev->nr_regions ? iofd_plan_most(&dev->regions[index]) : 0;
+}
+
+uint32_t iofd_tell(const struct iofds *iofds, struct wire_io_fd_deployed *entries,
+		   int fds[RING_MAX_FDS])
+{
+	uint32_t numbers[RING_MAX_FDS]; /* of the plan's fds in this answer */
+	uint32_t nr = 0;
+
+	for (uint32_t i = 0; i < iofds->plan.nr_fds; i++) {
+		const struct iofd *iofd = &iofds->iofds[i];
+
+		numbers[i] = nr;
+		if (!is_lost(iofds, i))
+			fds[nr++] = iofd->ioregion ? ioregion_fd(iofd->ioregion) : iofd->fd;
+	}
+	for (uint32_t i = 0; i < iofds->plan.nr_entries; i++) {
+		const struct wire_io_fd_deployed *planned = &iofds->plan.entries[i];
+
+		if (is_lost(iofds, planned->fd_index))
+			continue;
+		*entries = *planned;
+		entries->fd_index = numbers[planned->fd_index];
+		if (planned->type == WIRE_IO_FD_SHADOW)
+			entries->shadow_mem_fd_index = numbers[planned->shadow_mem_fd_index];
+		entries++;
+	}
+	return nr;
+}
+
+/* ---- all of a device's ---- */
+
+/* An access may end the client's connection, and with it what this goes through. */
+static void for_each(struct fp_device *dev, void (*fn)(struct iofd *iofd))
 {
 	for (uint32_t index = 0; index < dev->nr_regions; index++)
-		for (uint32_t i = 0; dev->iofds[index] && i < iofd_count(dev, index); i++)
-			hear(&dev->iofds[index][i], 0);
+		for (uint32_t i = 0; dev->iofds[index] && i < dev->iofds[index]->plan.nr_fds; i++)
+			fn(&dev->iofds[index]->iofds[i]);
+}
+
+static void drain(struct iofd *iofd)
+{
+	if (iofd->ioregion)
+		ioregion_drain(iofd->ioregion);
+	else if (iofd->planned->kind == IOFD_EVENTFD)
+		hear(iofd, ring_eventfd_take(&iofd->op));
 }
 
 void iofd_drain(struct fp_device *dev)
 {
-	for (uint32_t index = 0; index < dev->nr_regions; index++)
-		for (uint32_t i = 0; dev->iofds[index] && i < iofd_count(dev, index); i++)
-			hear(&dev->iofds[index][i], ring_eventfd_take(&dev->iofds[index][i].op));
+	for_each(dev, drain);
+}
+
+static void catch_up(struct iofd *iofd)
+{
+	if (iofd->planned->kind == IOFD_EVENTFD)
+		hear(iofd, 0);
+}
+
+void iofd_catch_up(struct fp_device *dev)
+{
+	for_each(dev, catch_up);
+}
+
+static void progress(struct iofd *iofd)
+{
+	if (iofd->ioregion)
+		ioregion_progress(iofd->ioregion);
+}
+
+void iofd_progress(struct fp_device *dev)
+{
+	for_each(dev, progress);
 }
 
 void iofd_withdraw(struct fp_device *dev)
 {
-	for (uint32_t i = 0; i < dev->nr_regions; i++)
-		withdraw(dev, i);
+	for (uint32_t i = 0; i < dev->nr_regions; i++) {
+		struct iofds *iofds = take_ptr(dev->iofds[i]);
+
+		if (!iofds)
+			continue;
+		unpublish(iofds);
+		iofd_plan_free(&iofds->plan);
+		free(iofds);
+	}
 }

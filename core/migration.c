@@ -12,16 +12,31 @@
 
 #define STATES WIRE_MIG_END
 
+static bool has_shadow(const struct fp_region *region)
+{
+	for (size_t i = 0; i < region->nr_doorbells; i++)
+		if (region->doorbells[i].shadow)
+			return true;
+	return false;
+}
+
 int migration_open(struct fp_device *dev)
 {
 	struct migration *migration = &dev->migration;
+	bool with_values = false;
 
 	migration->state = WIRE_MIG_RUNNING;
-	for (unsigned int i = 0; i < dev->nr_regions; i++)
+	for (unsigned int i = 0; i < dev->nr_regions; i++) {
 		migration->nr_rings += dev->regions[i].nr_doorbells;
+		with_values = with_values || has_shadow(&dev->regions[i]);
+	}
+	migration->nr_values = with_values ? migration->nr_rings : 0;
 	for (unsigned int i = 0; i < FP_NR_IRQS; i++)
 		migration->nr_irqs += dev->irqs[i].count;
-	migration->rings = calloc(migration->nr_rings + 1, sizeof(*migration->rings));
+	migration->rings =
+		calloc(migration->nr_rings + migration->nr_values + 1, sizeof(*migration->rings));
+	if (migration->rings)
+		migration->values = migration->rings + migration->nr_rings;
 	migration->irqs = calloc(migration->nr_irqs + 1, sizeof(*migration->irqs));
 	return migration->rings && migration->irqs ? 0 : -ENOMEM;
 }
@@ -53,29 +68,34 @@ static bool runs(const struct fp_device *dev)
 }
 
 bool migration_keeps(struct fp_device *dev, uint32_t region, const struct fp_doorbell *doorbell,
-		     uint64_t times)
+		     uint64_t times, uint64_t value)
 {
-	uint64_t *rings = dev->migration.rings;
+	size_t at = (size_t)(doorbell - dev->regions[region].doorbells);
 
 	if (runs(dev))
 		return false;
 	for (uint32_t i = 0; i < region; i++)
-		rings += dev->regions[i].nr_doorbells;
-	rings[doorbell - dev->regions[region].doorbells] += times;
+		at += dev->regions[i].nr_doorbells;
+	dev->migration.rings[at] += times;
+	if (dev->migration.nr_values)
+		dev->migration.values[at] = value;
 	return true;
 }
 
 static void deliver_rings(struct fp_device *dev)
 {
-	uint64_t *rings = dev->migration.rings;
+	const struct migration *migration = &dev->migration;
+	size_t at = 0;
 
 	for (uint32_t i = 0; i < dev->nr_regions; i++)
-		for (size_t n = 0; n < dev->regions[i].nr_doorbells; n++, rings++) {
-			uint64_t times = *rings;
+		for (size_t n = 0; n < dev->regions[i].nr_doorbells; n++, at++) {
+			uint64_t value = migration->nr_values ? migration->values[at] : 0;
+			uint64_t times = migration->rings[at];
 
-			*rings = 0;
+			migration->rings[at] = 0;
 			if (times)
-				region_rang(dev, i, &dev->regions[i].doorbells[n], times, NULL);
+				region_rang(dev, i, &dev->regions[i].doorbells[n], times, value,
+					    NULL);
 		}
 }
 

@@ -19,7 +19,9 @@ struct migration {
 	struct fp_stream stream; /* out in PRE_COPY and STOP_COPY, in in RESUMING; else empty */
 	uint64_t *rings;	 /* for each doorbell: how often it rang while the device stood */
 	size_t nr_rings;
-	uint8_t *irqs; /* for each interrupt: it came here waiting, and is to be fired */
+	uint64_t *values; /* behind them, with what value last; for regions with such doorbells */
+	size_t nr_values; /* nr_rings, or 0: the class has no doorbell with a value */
+	uint8_t *irqs;	  /* for each interrupt: it came here waiting, and is to be fired */
 	size_t nr_irqs;
 };
 
@@ -70,7 +72,7 @@ int migration_write(struct fp_device *dev, const void *from, size_t size);
  * then, and is none of the handler's business.
  */
 bool migration_keeps(struct fp_device *dev, uint32_t region, const struct fp_doorbell *doorbell,
-		     uint64_t times);
+		     uint64_t times, uint64_t value);
 
 /* DEVICE_RESET: the device runs, whatever it did; what was kept is forgotten. */
 void migration_reset(struct fp_device *dev);

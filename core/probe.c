@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "cleanup.h"
 #include "fdkind.h"
@@ -24,16 +25,27 @@ const struct probe_feature_name probe_features[PROBE_NR_FEATURES] = {
 
 /* ---- asking ---- */
 
+static bool is_socket(int fd)
+{
+	struct stat stat;
+
+	return !fstat(fd, &stat) && S_ISSOCK(stat.st_mode);
+}
+
 static const char *problem_of(const struct fpc_io_fd *entry, uint64_t size)
 {
+	if (entry->type > FPC_IO_FD_SHADOW)
+		return "its type is unknown";
 	if (entry->fd < 0)
 		return "its fd was not sent";
 	if (entry->offset >= size || (entry->size ? entry->size : 1) > size - entry->offset)
 		return "it leaves the region";
-	if (entry->type == FPC_IO_FD_IOEVENTFD && !fd_is_eventfd(entry->fd))
+	if (entry->type != FPC_IO_FD_IOREGIONFD && !fd_is_eventfd(entry->fd))
 		return "its fd is no eventfd";
-	if (entry->type > FPC_IO_FD_SHADOW)
-		return "its type is unknown";
+	if (entry->type == FPC_IO_FD_IOREGIONFD && !is_socket(entry->fd))
+		return "its fd is no socket";
+	if (entry->type == FPC_IO_FD_SHADOW && entry->shadow_fd < 0)
+		return "the fd of its memory was not sent";
 	return NULL;
 }
 
@@ -212,7 +224,8 @@ static int print(const struct options *options, const struct probe *probe)
 static int run(const struct options *options)
 {
 	static struct probe probe;
-	const struct fpc_options how = { .timeout_ms = options->timeout_ms };
+	const struct fpc_options how = { .timeout_ms = options->timeout_ms,
+					 .flags = FPC_SHADOW_IOEVENTFD };
 	struct fpc *client;
 	int ret = fpc_connect(options->socket, &how, &client);
 

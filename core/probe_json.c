@@ -166,7 +166,11 @@ static void put_io_fds(struct json_object *object, const struct probe_region *re
 		put_number(entry, "fd_index", probed->fd_index);
 		if (probed->type == FPC_IO_FD_IOREGIONFD)
 			put_number(entry, "user_data", probed->user_data);
-		else if (probed->flags & FPC_IOEVENTFD_DATAMATCH)
+		if (probed->type == FPC_IO_FD_SHADOW) {
+			put_number(entry, "shadow_fd_index", probed->shadow_fd_index);
+			put_number(entry, "shadow_offset", probed->user_data);
+		}
+		if (probed->type != FPC_IO_FD_IOREGIONFD && probed->flags & FPC_IOEVENTFD_DATAMATCH)
 			put_number(entry, "datamatch", probed->datamatch);
 		if (region->io_fds[i].problem)
 			put_text(entry, "problem", region->io_fds[i].problem);

@@ -126,6 +126,9 @@ static void print_io_fds(const struct probe_region *region)
 			printf(", value %#" PRIx64, entry->datamatch);
 		if (entry->type == FPC_IO_FD_IOREGIONFD)
 			printf(", user data %#" PRIx64, entry->user_data);
+		if (entry->type == FPC_IO_FD_SHADOW)
+			printf(", value at %#" PRIx64 " of fd %u", entry->user_data,
+			       entry->shadow_fd_index);
 		printf(", flags %#x", entry->flags);
 		if (region->io_fds[i].problem)
 			printf("; problem: %s", region->io_fds[i].problem);

@@ -142,10 +142,21 @@ static const struct fp_doorbell *find_doorbell(const struct fp_region *region,
 	return NULL;
 }
 
-int region_rang(struct fp_device *dev, uint32_t index, const struct fp_doorbell *doorbell,
-		uint64_t times, struct deferred **later)
+const struct fp_doorbell *region_heard_as(const struct fp_region *region,
+					  const struct fp_doorbell *doorbell)
 {
-	uint64_t value = doorbell->match ? doorbell->value : 0;
+	const struct fp_doorbell *first = region->doorbells;
+
+	if (!doorbell->group)
+		return doorbell;
+	while (first->group != doorbell->group)
+		first++;
+	return first;
+}
+
+int region_rang(struct fp_device *dev, uint32_t index, const struct fp_doorbell *doorbell,
+		uint64_t times, uint64_t value, struct deferred **later)
+{
 	struct fp_access access = {
 		.offset = doorbell->offset,
 		.size = doorbell->width,
@@ -155,7 +166,9 @@ int region_rang(struct fp_device *dev, uint32_t index, const struct fp_doorbell 
 		.times = times,
 	};
 
-	if (migration_keeps(dev, index, doorbell, times))
+	if (!doorbell->shadow)
+		value = doorbell->match ? doorbell->value : 0;
+	if (migration_keeps(dev, index, doorbell, times, value))
 		return 0;
 	return deferred_handle(dev, index, &access, later);
 }
@@ -186,7 +199,8 @@ int region_access(struct fp_device *dev, uint32_t index, uint64_t offset, void *
 		const struct fp_doorbell *doorbell = find_doorbell(region, &access);
 
 		if (doorbell)
-			return region_rang(dev, index, doorbell, 1, later);
+			return region_rang(dev, index, region_heard_as(region, doorbell), 1,
+					   fp_access_value(&access), later);
 	}
 	return serve(dev, index, &access, later);
 }

@@ -54,9 +54,16 @@ int region_add_part(struct fp_device *dev, uint32_t index, const struct region_p
 int region_access(struct fp_device *dev, uint32_t index, uint64_t offset, void *data,
 		  uint32_t count, bool write, struct deferred **later, struct refusal *why);
 
-/* Doorbell `doorbell` of region `index` rang `times` times. */
+/* The one that a doorbell is heard as: its group's first, or itself. */
+const struct fp_doorbell *region_heard_as(const struct fp_region *region,
+					  const struct fp_doorbell *doorbell);
+
+/*
+ * Doorbell `doorbell` of region `index` rang `times` times; `value` is what was stored last, which
+ * counts for one with `shadow` only.
+ */
 int region_rang(struct fp_device *dev, uint32_t index, const struct fp_doorbell *doorbell,
-		uint64_t times, struct deferred **later);
+		uint64_t times, uint64_t value, struct deferred **later);
 
 /* The most that an answer to DEVICE_GET_REGION_INFO may be, bytes. */
 #define REGION_MAX_AREAS 64u

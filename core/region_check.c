@@ -37,6 +37,8 @@ static const char *doorbell_check(const struct fp_region *region,
 		return "a doorbell in I/O space needs a width";
 	if (!wire_within(doorbell->offset, width ? width : 1, region->size))
 		return "a doorbell lies outside its region";
+	if (doorbell->shadow && (!width || doorbell->match || doorbell->group))
+		return "a doorbell with shadow needs a width, and neither match nor group";
 	if (is_mapped(region, doorbell->offset, width ? width : 1))
 		return "a doorbell lies in memory that the client may map, where nothing rings";
 	return NULL;
@@ -52,6 +54,53 @@ static const char *doorbells_check(const struct fp_region *region)
 		for (size_t j = 0; j < i; j++)
 			if (same_store(&region->doorbells[i], &region->doorbells[j]))
 				return "two doorbells overlap";
+	}
+	return NULL;
+}
+
+static bool has_doorbell_of_any_width(const struct fp_region *region, uint64_t offset)
+{
+	for (size_t i = 0; i < region->nr_doorbells; i++)
+		if (region->doorbells[i].offset == offset && !region->doorbells[i].width)
+			return true;
+	return false;
+}
+
+static const char *span_check(const struct fp_region *region, const struct fp_span *span)
+{
+	uint64_t size = span->size ? span->size : 1;
+
+	if (!wire_within(span->offset, size, region->size))
+		return "a span lies outside its region";
+	if (is_mapped(region, span->offset, size))
+		return "a span lies in memory that the client may map";
+	if (span->size)
+		return NULL;
+	if (!span->posted)
+		return "a span of size 0 is not posted";
+	return has_doorbell_of_any_width(region, span->offset) ?
+		       NULL :
+		       "a span of size 0 is not at a doorbell of any width";
+}
+
+/* One of size 0 takes its doorbell, which any other leaves out anyway. */
+static bool same_bytes(const struct fp_span *a, const struct fp_span *b)
+{
+	if (!a->size != !b->size)
+		return false;
+	return wire_overlaps(a->offset, a->size ? a->size : 1, b->offset, b->size ? b->size : 1);
+}
+
+static const char *spans_check(const struct fp_region *region)
+{
+	for (size_t i = 0; i < region->nr_spans; i++) {
+		const char *why = span_check(region, &region->spans[i]);
+
+		if (why)
+			return why;
+		for (size_t j = 0; j < i; j++)
+			if (same_bytes(&region->spans[i], &region->spans[j]))
+				return "two spans overlap";
 	}
 	return NULL;
 }
@@ -129,7 +178,9 @@ const char *region_check(unsigned int index, const struct fp_region *region)
 	const char *why;
 
 	if (!region->size)
-		return region->nr_doorbells ? "doorbells in a region of size 0" : NULL;
+		return region->nr_doorbells || region->nr_spans ?
+			       "doorbells or spans in a region of size 0" :
+			       NULL;
 	why = place_check(index, region);
 	if (why)
 		return why;
@@ -138,7 +189,9 @@ const char *region_check(unsigned int index, const struct fp_region *region)
 	if (!region->access && !is_all_memory)
 		return "a region without an access handler";
 	why = memory_check(region);
-	return why ? why : doorbells_check(region);
+	if (!why)
+		why = doorbells_check(region);
+	return why ? why : spans_check(region);
 }
 
 bool region_part_is_free(const struct fp_region *region, uint64_t offset, uint64_t size)

@@ -135,9 +135,17 @@ void ring_accept(struct ring *ring, struct ring_op *op, int fd);
 
 /*
  * Receives from a stream socket until cancelled or stopped: done(bytes, received) each. The last
- * call has bytes 0 (the peer closed) or -errno.
+ * call has bytes 0 (the peer closed) or -errno. From a SOCK_SEQPACKET socket each call is one packet,
+ * cut to what a buffer holds.
  */
 void ring_receive(struct ring *ring, struct ring_op *op, int fd);
+
+/*
+ * Within a turn or outside: has done() called for what a ring_receive() has received by now and has
+ * not told yet, without waiting. Whether there was anything. The callback must not free the operation.
+ * What is told so takes room in the completion queue until the turn ends: when that is full the turn tells.
+ */
+bool ring_receive_take(struct ring_op *op);
 
 /*
  * Sends `len` bytes with `nr_fds` fds (at most RING_MAX_FDS) on the first of them, without waiting

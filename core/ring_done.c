@@ -222,3 +222,67 @@ uint64_t ring_eventfd_take(struct ring_op *op)
 		io_uring_get_events(&slot->ring->uring);
 	return sum + take_completed(slot->ring, slot);
 }
+
+/* So many at a time, and the rest by the ring: a peer that floods must not keep us here. */
+#define MAX_DIRECT 256
+
+/*
+ * The kernel has stopped to receive for want of buffers: completions have them that the turn will not get
+ * to before we return.
+ */
+static void receive_directly(struct ring_slot *slot)
+{
+	uint8_t bytes[4096];
+	ssize_t len = 1;
+
+	slot->iov = (struct iovec){ bytes, sizeof(bytes) };
+	slot->msg = (struct msghdr){
+		.msg_iov = &slot->iov,
+		.msg_iovlen = 1,
+		.msg_control = slot->control,
+	};
+	for (unsigned int i = 0; i < MAX_DIRECT && slot->op && !slot->stopping && len; i++) {
+		slot->msg.msg_controllen = sizeof(slot->control);
+		len = recvmsg(slot->fd, &slot->msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+		if (len < 0)
+			break;
+		hand_over(slot, &slot->msg, bytes, (size_t)len);
+	}
+	if (!slot->op || !len)
+		slot_put(slot);
+	else if (slot->stopping)
+		slot_end(slot, -ECANCELED);
+	else
+		slot_arm(slot);
+}
+
+bool ring_receive_take(struct ring_op *op)
+{
+	struct ring_slot *slot = op->slot;
+	struct io_uring_cqe *cqe;
+	struct ring *ring;
+	bool any = false;
+	unsigned int head;
+
+	if (!slot)
+		return false;
+	ring = slot->ring;
+	/* The kernel receives, and nobody else: it might just have begun to, and order would be lost. */
+	ring->stats.enters++;
+	io_uring_submit_and_get_events(&ring->uring);
+	io_uring_for_each_cqe(&ring->uring, head, cqe) {
+		struct io_uring_cqe copy = *cqe;
+
+		if (io_uring_cqe_get_data(cqe) != slot)
+			continue;
+		cqe->user_data = 0; /* the turn will find it nobody's */
+		any = true;
+		if (copy.res == -ENOBUFS && !(copy.flags & IORING_CQE_F_MORE) && slot->op)
+			receive_directly(slot);
+		else
+			complete(slot, &copy);
+		if (op->slot != slot)
+			break;
+	}
+	return any;
+}

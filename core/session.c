@@ -35,6 +35,9 @@ struct session {
 	struct ring_op again; /* goes on with those, once others have had their share */
 	struct patience patience;
 	bool has_ended;
+	/* Those that wait are being gone through: handlers may run then, and must not get at the list. */
+	bool is_looking;
+	bool has_missed; /* progress() meanwhile */
 	/* The twin's other end, until the answer that carries it has gone; -1: none. */
 	int twin_theirs;
 	struct ring_op twin_leaves;
@@ -271,6 +274,34 @@ static void handle(struct session *session, struct channel_msg *msg, uint64_t do
 	}
 }
 
+/* The first of those that wait that need not any more; NULL: none. */
+static struct waiting *take_runnable(struct session *session)
+{
+	struct waiting *waiting;
+
+	session->is_looking = true;
+	do {
+		session->has_missed = false;
+		waiting = waiting_take(&session->waiting, session->dev);
+	} while (!waiting && session->has_missed && !session->has_ended);
+	session->is_looking = false;
+	if (waiting && session->has_ended) {
+		waiting_free(waiting);
+		return NULL;
+	}
+	return waiting;
+}
+
+static bool has_to_wait(struct session *session, const struct channel_msg *msg)
+{
+	bool is_needed;
+
+	session->is_looking = true;
+	is_needed = waiting_is_needed(&session->waiting, session->dev, msg);
+	session->is_looking = false;
+	return is_needed;
+}
+
 /* What was in flight is done: those that waited for it are run, in their order. */
 static void progress(struct device_link *link)
 {
@@ -278,11 +309,12 @@ static void progress(struct device_link *link)
 	struct waiting *waiting;
 	unsigned int share = CHANNEL_TURN_STEPS;
 
-	if (ring_op_busy(&session->again))
+	if (session->is_looking)
+		session->has_missed = true;
+	if (session->is_looking || ring_op_busy(&session->again))
 		return;
 	while (!session->out.is_writing && !session->has_ended &&
-	       !channel_is_full(&session->channel) &&
-	       (waiting = waiting_take(&session->waiting, session->dev))) {
+	       !channel_is_full(&session->channel) && (waiting = take_runnable(session))) {
 		handle(session, &waiting->msg, waiting->done);
 		waiting_free(waiting);
 		if (!--share && !session->has_ended) {
@@ -370,12 +402,17 @@ static void on_message(struct channel *channel, struct channel_msg *msg)
 {
 	struct session *session = (struct session *)channel;
 
-	if (session->peer.negotiated && is_answer(msg))
+	bool waits;
+
+	if (session->peer.negotiated && is_answer(msg)) {
 		take_answer(session, msg);
-	else if (waiting_is_needed(&session->waiting, session->dev, msg))
-		put_by(session, msg, 0, false);
-	else
-		handle(session, msg, 0);
+	} else {
+		waits = has_to_wait(session, msg);
+		if (!session->has_ended && waits)
+			put_by(session, msg, 0, false);
+		else if (!session->has_ended)
+			handle(session, msg, 0);
+	}
 	progress(&session->link);
 }
 
@@ -465,7 +502,8 @@ static void shut(struct session *session)
 	channel_close(&session->twin);
 	deferred_disown(session->dev, session);
 	device_detach(session->dev);
-	waiting_clear(&session->waiting);
+	if (!session->is_looking) /* else reap() does */
+		waiting_clear(&session->waiting);
 	outbox_clear(&session->out);
 	ring_cancel(&session->again);
 	patience_close(&session->patience);
@@ -482,6 +520,7 @@ static void reap(struct ring_hook *hook)
 
 	channel_free(&session->channel);
 	channel_free(&session->twin);
+	waiting_clear(&session->waiting);
 	free(session);
 }
 

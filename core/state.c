@@ -43,7 +43,7 @@ static int msix_load(struct fp_device *dev, const uint8_t *from)
 
 static size_t rings_bytes(const struct fp_device *dev)
 {
-	return dev->migration.nr_rings * sizeof(*dev->migration.rings);
+	return (dev->migration.nr_rings + dev->migration.nr_values) * sizeof(*dev->migration.rings);
 }
 
 static void rings_save(const struct fp_device *dev, uint8_t *to)
@@ -59,6 +59,9 @@ static int rings_load(struct fp_device *dev, const uint8_t *from)
 
 		memcpy(&times, from + i * sizeof(times), sizeof(times));
 		dev->migration.rings[i] += times;
+		if (times && dev->migration.nr_values)
+			memcpy(&dev->migration.values[i],
+			       from + (dev->migration.nr_rings + i) * sizeof(times), sizeof(times));
 	}
 	return 0;
 }

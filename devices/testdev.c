@@ -312,6 +312,12 @@ static const struct fp_key keys[] = {
 	{ 0 },
 };
 
+/* The registers are not in it: they are for measuring messages. */
+static const struct fp_span scratch_span = {
+	.offset = TESTDEV_SCRATCH,
+	.size = TESTDEV_SCRATCH_BYTES,
+};
+
 static const struct fp_doorbell memory_doorbells[] = {
 	{ .offset = TESTDEV_MEMORY_TESTS + WILDCARD },
 	{ .offset = TESTDEV_MEMORY_TESTS + DATAMATCH, .width = 1, .match = true, .value = MATCHED },
@@ -361,6 +367,8 @@ FP_DEVICE(testdev) = {
 			.access = bench_access,
 			.doorbells = testdev_doorbells,
 			.nr_doorbells = TESTDEV_NR_DOORBELLS,
+			.spans = &scratch_span,
+			.nr_spans = 1,
 		},
 		[FP_BAR3] = {
 			.size = TESTDEV_SHARED_BYTES,

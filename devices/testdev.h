@@ -33,6 +33,9 @@ enum testdev_doorbell {
 	TESTDEV_NR_DOORBELLS
 };
 
+/* The entries of BAR2 that a client is told: those, each with an fd, and the scratch memory with one. */
+#define TESTDEV_NR_IO_FDS (TESTDEV_NR_DOORBELLS + 1)
+
 #define TESTDEV_VALUE_A 0xfau
 #define TESTDEV_VALUE_B 0xceu
 
@@ -65,7 +68,7 @@ struct testdev_counters {
 	uint32_t msi;	     /* the same for MSI */
 };
 
-/* Registers of 1, 2, 4 and 8 bytes that read back, at these offsets; and memory that does. */
+/* Registers of 1, 2, 4 and 8 bytes that read back, at these offsets; and memory that does, a span. */
 #define TESTDEV_REGISTERS 0x100
 #define TESTDEV_REGISTER_1 0x100
 #define TESTDEV_REGISTER_2 0x102

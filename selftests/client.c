@@ -227,8 +227,8 @@ TEST(every_call_works_with_the_real_server)
 	EXPECT_EQ(0, peer_eventfd_take(fds[2]));
 
 	ASSERT_EQ(0, fpc_region_io_fds(client, FP_BAR2, &set));
-	EXPECT_EQ(TESTDEV_NR_DOORBELLS, set.nr_entries);
-	EXPECT_EQ(TESTDEV_NR_DOORBELLS, set.nr_fds);
+	EXPECT_EQ(TESTDEV_NR_IO_FDS, set.nr_entries);
+	EXPECT_EQ(TESTDEV_NR_IO_FDS, set.nr_fds);
 	EXPECT_EQ(testdev_doorbells[TESTDEV_MATCH_B].value, set.entries[TESTDEV_MATCH_B].datamatch);
 	fpc_io_fds_free(&set);
 	ASSERT_EQ(0, fpc_region_io_fds(client, FP_BAR3, &set));
@@ -254,14 +254,20 @@ TEST(either_layout_of_io_fds_comes_out_the_same)
 		ASSERT_NE(NULL, client);
 		peer->fd = -1;
 		ASSERT_EQ(0, fpc_region_io_fds(client, FP_BAR2, &set));
-		ASSERT_EQ(TESTDEV_NR_DOORBELLS, set.nr_entries);
-		for (unsigned int i = 0; i < set.nr_entries; i++) {
+		ASSERT_EQ(TESTDEV_NR_IO_FDS, set.nr_entries);
+		for (unsigned int i = 0; i < TESTDEV_NR_DOORBELLS; i++) {
 			EXPECT_EQ(testdev_doorbells[i].offset, set.entries[i].offset);
 			EXPECT_EQ(testdev_doorbells[i].width, set.entries[i].size);
 			EXPECT_EQ(testdev_doorbells[i].value, set.entries[i].datamatch);
 			EXPECT_EQ(WIRE_IO_FD_IOEVENTFD, set.entries[i].type);
 			EXPECT_LE(0, set.entries[i].fd);
+			EXPECT_EQ(-1, set.entries[i].shadow_fd);
 		}
+		EXPECT_EQ(WIRE_IO_FD_IOREGIONFD, set.entries[TESTDEV_NR_DOORBELLS].type);
+		EXPECT_EQ(TESTDEV_SCRATCH, set.entries[TESTDEV_NR_DOORBELLS].offset);
+		EXPECT_EQ(TESTDEV_SCRATCH_BYTES, set.entries[TESTDEV_NR_DOORBELLS].size);
+		EXPECT_EQ(0, set.entries[TESTDEV_NR_DOORBELLS].datamatch);
+		EXPECT_EQ(TESTDEV_NR_DOORBELLS, set.entries[TESTDEV_NR_DOORBELLS].user_data);
 		fpc_io_fds_free(&set);
 		fpc_close(client);
 		EXPECT_EQ(0, peer_wait(peer));

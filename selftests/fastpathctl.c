@@ -125,6 +125,10 @@ TEST_F(testdev, is_told_to_programs)
 	EXPECT_EQ(2, number(root, "regions/1/io_fds/num_fds"));
 	EXPECT_EQ(0xfa, number(root, "regions/1/io_fds/entries/1/datamatch"));
 	EXPECT_STREQ("ioeventfd", text(root, "regions/1/io_fds/entries/1/type_name"));
+	EXPECT_STREQ("ioregionfd", text(root, "regions/2/io_fds/entries/7/type_name"));
+	EXPECT_EQ(0x200, number(root, "regions/2/io_fds/entries/7/size"));
+	EXPECT_EQ(7, number(root, "regions/2/io_fds/entries/7/user_data"));
+	EXPECT_STREQ("", text(root, "regions/2/io_fds/entries/7/problem"));
 	EXPECT_EQ(1, number(root, "irqs/0/count"));
 	EXPECT_TRUE(truth(root, "irqs/0/automasked"));
 	EXPECT_TRUE(truth(root, "complete"));

@@ -110,7 +110,7 @@ static bool take_doorbells(struct peer *peer, int *fds)
 {
 	struct wire_region_io_fds answer;
 
-	if (ask(peer, FP_BAR2, 4096, &answer) || peer->reply.nr_fds != TESTDEV_NR_DOORBELLS)
+	if (ask(peer, FP_BAR2, 4096, &answer) || peer->reply.nr_fds != TESTDEV_NR_IO_FDS)
 		return false;
 	for (unsigned int i = 0; i < TESTDEV_NR_DOORBELLS; i++) {
 		fds[i] = peer->reply.fds[i];
@@ -154,13 +154,13 @@ TEST(entries_are_laid_out_as_deployed_by_default)
 	struct wire_region_io_fds answer;
 
 	ASSERT_EQ(0, ask(peer, FP_BAR2, 4096, &answer));
-	EXPECT_EQ(TESTDEV_NR_DOORBELLS, answer.count);
+	EXPECT_EQ(TESTDEV_NR_IO_FDS, answer.count);
 	EXPECT_EQ(FP_BAR2, answer.index);
 	EXPECT_EQ(0, answer.flags);
 	EXPECT_EQ(48, (answer.argsz - FIXED) / answer.count);
 	EXPECT_EQ(answer.argsz, peer->reply.len);
-	EXPECT_EQ(TESTDEV_NR_DOORBELLS, peer->reply.nr_fds);
-	for (uint32_t i = 0; i < answer.count; i++) {
+	EXPECT_EQ(TESTDEV_NR_IO_FDS, peer->reply.nr_fds);
+	for (uint32_t i = 0; i < TESTDEV_NR_DOORBELLS; i++) {
 		const struct fp_doorbell *doorbell = &testdev_doorbells[i];
 		struct wire_io_fd_deployed entry;
 
@@ -183,11 +183,11 @@ TEST(entries_are_laid_out_as_published_when_asked_for)
 	struct wire_region_io_fds answer;
 
 	ASSERT_EQ(0, ask(peer, FP_BAR2, 4096, &answer));
-	EXPECT_EQ(TESTDEV_NR_DOORBELLS, answer.count);
+	EXPECT_EQ(TESTDEV_NR_IO_FDS, answer.count);
 	EXPECT_EQ(40, (answer.argsz - FIXED) / answer.count);
 	EXPECT_EQ(answer.argsz, peer->reply.len);
-	EXPECT_EQ(TESTDEV_NR_DOORBELLS, peer->reply.nr_fds);
-	for (uint32_t i = 0; i < answer.count; i++) {
+	EXPECT_EQ(TESTDEV_NR_IO_FDS, peer->reply.nr_fds);
+	for (uint32_t i = 0; i < TESTDEV_NR_DOORBELLS; i++) {
 		const struct fp_doorbell *doorbell = &testdev_doorbells[i];
 		struct wire_io_fd_spec entry;
 
@@ -223,23 +223,23 @@ TEST(doorbells_in_io_space_say_so)
 TEST(an_argsz_too_small_gets_the_fixed_part_without_fds_and_may_ask_again)
 {
 	struct peer *peer = peer_open("testdev", 0);
-	uint32_t needed = FIXED + TESTDEV_NR_DOORBELLS * sizeof(struct wire_io_fd_deployed);
+	uint32_t needed = FIXED + TESTDEV_NR_IO_FDS * sizeof(struct wire_io_fd_deployed);
 	struct wire_region_io_fds answer;
 
 	for (uint32_t argsz = FIXED; argsz < needed; argsz += 13) {
 		ASSERT_EQ(0, ask(peer, FP_BAR2, argsz, &answer));
 		EXPECT_EQ(FIXED, peer->reply.len);
 		EXPECT_EQ(0, peer->reply.nr_fds);
-		EXPECT_EQ(TESTDEV_NR_DOORBELLS, answer.count);
+		EXPECT_EQ(TESTDEV_NR_IO_FDS, answer.count);
 		EXPECT_EQ(needed, answer.argsz);
 	}
 	ASSERT_EQ(0, ask(peer, FP_BAR2, needed, &answer));
 	EXPECT_EQ(needed, peer->reply.len);
-	EXPECT_EQ(TESTDEV_NR_DOORBELLS, peer->reply.nr_fds);
+	EXPECT_EQ(TESTDEV_NR_IO_FDS, peer->reply.nr_fds);
 	peer_stop(peer);
 }
 
-TEST(a_region_without_doorbells_has_none_and_that_is_no_error)
+TEST(a_region_without_doorbells_or_spans_has_none_and_that_is_no_error)
 {
 	static const uint32_t regions[] = { FP_BAR3, FP_BAR4, FP_BAR5, FP_ROM, FP_CONFIG, FP_VGA };
 	struct peer *peer = peer_open("testdev", 0);
@@ -299,7 +299,8 @@ TEST(no_more_entries_come_than_the_client_takes_fds)
 		{ "{\"capabilities\":{\"max_msg_fds\":1}}", 1 },
 		{ "{\"capabilities\":{\"max_msg_fds\":3}}", 3 },
 		{ "{\"capabilities\":{\"max_msg_fds\":7}}", 7 },
-		{ "{\"capabilities\":{\"max_msg_fds\":4294967295}}", 7 },
+		{ "{\"capabilities\":{\"max_msg_fds\":8}}", 8 },
+		{ "{\"capabilities\":{\"max_msg_fds\":4294967295}}", 8 },
 		{ "{\"capabilities\":{\"max_fds\":5}}", 5 }, /* as a foreign client has it */
 		{ "{\"capabilities\":{\"max_fds\":5,\"max_msg_fds\":2}}", 2 },
 	};
@@ -366,7 +367,7 @@ TEST(a_server_without_fds_to_spare_offers_none_and_goes_on)
 
 	ASSERT_EQ(0, prlimit(peer->pid, RLIMIT_NOFILE, &limit, NULL));
 	ASSERT_EQ(0, ask(peer, FP_BAR2, 4096, &answer));
-	EXPECT_EQ(TESTDEV_NR_DOORBELLS, answer.count);
+	EXPECT_EQ(TESTDEV_NR_IO_FDS, answer.count);
 	peer_stop(peer);
 }
 

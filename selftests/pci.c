@@ -709,6 +709,16 @@ static const struct fp_area outside[] = { { 4096, 4096 } };
 static const struct fp_area first[] = { { 0, 4096 } };
 static const struct fp_doorbell bell[] = { { .offset = 8 } };
 
+#define BELL(...) .doorbells = &(const struct fp_doorbell){ __VA_ARGS__ }, .nr_doorbells = 1
+#define SPAN(...) .spans = &(const struct fp_span){ __VA_ARGS__ }, .nr_spans = 1
+
+static const struct fp_span spans[] = {
+	{ .offset = 0, .size = 16 },
+	{ .offset = 32, .size = 16 },
+	{ .offset = 16, .size = 16 },
+	{ .offset = 31, .size = 2 },
+};
+
 static const struct {
 	unsigned int index;
 	struct fp_region region;
@@ -745,6 +755,25 @@ static const struct {
 	{ 0, { BAR, .flags = FP_REGION_MMAP, .areas = twice, .nr_areas = 2 }, "areas overlap" },
 	{ 0, { BAR, .flags = FP_REGION_MMAP, .areas = twice, .nr_areas = 65 }, "more than 64" },
 	{ 0, { BAR, .flags = FP_REGION_MMAP, .doorbells = bell, .nr_doorbells = 1 }, "rings" },
+	{ 0, { BAR, BELL(.shadow = true) }, "with shadow needs a width" },
+	{ 0, { BAR, BELL(.width = 4, .shadow = true, .match = true) }, "neither match nor group" },
+	{ 0, { BAR, BELL(.width = 4, .shadow = true, .group = 1) }, "neither match nor group" },
+	{ 0, { BAR, BELL(.width = 4, .shadow = true) }, NULL },
+	{ 0, { BAR, SPAN(.size = 4096) }, NULL },
+	{ 0, { BAR, SPAN(.size = 1ull << 33) }, "a span lies outside" },
+	{ 0, { BAR, SPAN(.offset = UINT64_MAX, .size = 2) }, "a span lies outside" },
+	{ 0, { BAR, SPAN(.offset = 8) }, "is not posted" },
+	{ 0, { BAR, SPAN(.offset = 8, .posted = true) }, "not at a doorbell of any width" },
+	{ 0, { BAR, BELL(.offset = 8), SPAN(.offset = 8, .posted = true) }, NULL },
+	{ 0,
+	  { BAR, BELL(.offset = 8, .width = 4), SPAN(.offset = 8, .posted = true) },
+	  "any width" },
+	{ 0, { BAR, .spans = spans, .nr_spans = 3 }, NULL },
+	{ 0, { BAR, .spans = spans, .nr_spans = 4 }, "two spans overlap" },
+	{ 0,
+	  { BAR, .flags = FP_REGION_MMAP, .areas = first, .nr_areas = 1, SPAN(.size = 8) },
+	  "map" },
+	{ 0, { .spans = spans, .nr_spans = 1 }, "size 0" },
 };
 
 static bool says(const char *why, const char *expected)

@@ -303,6 +303,86 @@ TEST_F(ring, a_receive_that_is_stopped_while_bytes_pour_in_loses_none)
 
 /* ---- sending ---- */
 
+/* A socket of packets; [0] for the ring. */
+#define PACKETS(pair) ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
+
+TEST_F(ring, packets_stay_apart_and_are_cut_to_a_buffer)
+{
+	static const int lens[] = { 32, 1, 1500, 32, 3000 };
+	const unsigned int nr = sizeof(lens) / sizeof(*lens);
+	struct watched receive = WATCHED(watch);
+	uint8_t bytes[3000] = { 0 };
+	int pair[2];
+
+	PACKETS(pair);
+	ring_receive(self->ring, &receive.op, pair[0]);
+	for (unsigned int i = 0; i < nr; i++) {
+		ASSERT_EQ(lens[i], write(pair[1], bytes, (size_t)lens[i]));
+	}
+	AWAIT(receive.calls >= nr);
+	SETTLE();
+	EXPECT_EQ(nr, receive.calls);
+	EXPECT_GT(32 + 1 + 1500 + 32 + 3000, receive.len);
+	EXPECT_LT(32 + 1 + 1500 + 32, receive.len);
+	shutdown(pair[1], SHUT_WR);
+	AWAIT(!receive.last);
+	close(pair[0]);
+	close(pair[1]);
+}
+
+/* One whose callback has another receive take what is there. */
+struct taker {
+	struct ring_op op;
+	struct watched *packets;
+	int fd; /* of the packets */
+	unsigned int calls;
+};
+
+static void take_packets(struct ring_op *op, int res, const struct ring_received *received)
+{
+	struct taker *taker = (struct taker *)op;
+	struct pollfd pollfd = { .fd = taker->fd, .events = POLLIN };
+
+	if (!taker->calls++)
+		for (unsigned int i = 0; i < 1000; i++)
+			if (!ring_receive_take(&taker->packets->op) && !poll(&pollfd, 1, 0))
+				break;
+}
+
+#define NR_PACKETS 100u /* no more than completions fit */
+
+TEST_F(ring, what_has_come_can_be_taken_in_order_within_another_callback)
+{
+	struct watched packets = WATCHED(watch);
+	struct taker taker = { .op.done = take_packets, .packets = &packets };
+	uint8_t bytes[16384] = {
+		0
+	}; /* more than all buffers hold: there are none for packets then */
+	int pair[2];
+
+	PACKETS(pair);
+	taker.fd = pair[0];
+	ring_receive(self->ring, &taker.op, self->pair[0]);
+	ring_receive(self->ring, &packets.op, pair[0]);
+	ASSERT_EQ(0, ring_turn(self->ring, 0));
+	ASSERT_EQ(sizeof(bytes), write(self->pair[1], bytes, sizeof(bytes)));
+	for (uint32_t i = 0; i < NR_PACKETS; i++)
+		ASSERT_EQ(sizeof(i), write(pair[1], &i, sizeof(i)));
+	AWAIT(taker.calls);
+	EXPECT_EQ(NR_PACKETS * sizeof(uint32_t), packets.len);
+	for (uint32_t i = 0; i < NR_PACKETS; i++) {
+		ASSERT_EQ(0, memcmp(packets.bytes + i * sizeof(i), &i, sizeof(i)));
+	}
+	/* And it goes on. */
+	ASSERT_EQ(1, write(pair[1], bytes, 1));
+	AWAIT(packets.len == NR_PACKETS * sizeof(uint32_t) + 1);
+	EXPECT_FALSE(ring_receive_take(&packets.op));
+	ring_cancel(&packets.op);
+	EXPECT_FALSE(ring_receive_take(&packets.op));
+	close(pair[0]);
+	close(pair[1]);
+}
+
 TEST_F(ring, what_is_sent_leaves_with_the_next_turn)
 {
 	struct watched send = WATCHED(watch);

@@ -646,21 +646,21 @@ TEST(a_reply_arrives_in_one_receive_with_all_its_fds)
 	};
 	struct pollfd poll_fd = { .fd = peer->fd, .events = POLLIN };
 	size_t whole = sizeof(struct wire_header) + sizeof(ask) +
-		       TESTDEV_NR_DOORBELLS * sizeof(struct wire_io_fd_deployed);
+		       TESTDEV_NR_IO_FDS * sizeof(struct wire_io_fd_deployed);
 
 	peer_command(peer, WIRE_DEVICE_GET_REGION_IO_FDS, &ask, sizeof(ask), NULL, 0);
 	ASSERT_EQ(1, poll(&poll_fd, 1, PEER_DEADLINE_MS));
 	ASSERT_EQ((ssize_t)whole, recvmsg(peer->fd, &msg, MSG_DONTWAIT));
 	EXPECT_EQ(whole, ((struct wire_header *)bytes)->msg_size);
 	ASSERT_NE(NULL, CMSG_FIRSTHDR(&msg));
-	EXPECT_EQ(CMSG_LEN(TESTDEV_NR_DOORBELLS * sizeof(int)), control.align.cmsg_len);
+	EXPECT_EQ(CMSG_LEN(TESTDEV_NR_IO_FDS * sizeof(int)), control.align.cmsg_len);
 	EXPECT_EQ(0, msg.msg_flags & MSG_CTRUNC);
 	peer_stop(peer);
 }
 
 TEST(fds_of_pipelined_replies_are_each_on_their_own_first_byte)
 {
-	static const uint32_t nr[] = { 2, 2, TESTDEV_NR_DOORBELLS };
+	static const uint32_t nr[] = { 2, 2, TESTDEV_NR_IO_FDS };
 	struct peer *peer = peer_open("testdev", 0);
 
 	peer_freeze(peer);

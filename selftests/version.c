@@ -140,7 +140,7 @@ TEST(a_second_version_is_refused_and_changes_nothing)
 	EXPECT_EQ(EINVAL, peer_version(peer, "{\"capabilities\":{\"max_msg_fds\":1}}"));
 	EXPECT_EQ(EINVAL, negotiate(peer, 0, 0, NULL, 0));
 	ASSERT_EQ(0, peer_call(peer, WIRE_DEVICE_GET_REGION_IO_FDS, &ask, sizeof(ask)));
-	EXPECT_EQ(TESTDEV_NR_DOORBELLS, peer->reply.nr_fds);
+	EXPECT_EQ(TESTDEV_NR_IO_FDS, peer->reply.nr_fds);
 	peer_stop(peer);
 }
 
@@ -354,6 +354,7 @@ TEST(a_member_of_the_wrong_type_or_out_of_range_is_refused_by_name)
 		{ "\"pgsizes\":-4096", "pgsizes" },
 		{ "\"pgsizes\":\"4k\"", "pgsizes" },
 		{ "\"write_multiple\":1", "write_multiple" },
+		{ "\"shadow_ioeventfd\":1", "shadow_ioeventfd" },
 		{ "\"twin_socket\":true", "twin_socket" },
 	};
 	char text[128];
@@ -414,9 +415,9 @@ TEST(a_text_without_its_nul_is_refused)
 TEST(what_is_formatted_parses_as_the_same)
 {
 	static const struct caps cases[] = {
-		{ 0, 1, 0, 1, false, true, 0 },
-		{ 16, 1048576, 65535, 4096, true, false, 0 },
-		{ UINT32_MAX, UINT32_MAX, UINT64_MAX, UINT64_MAX, true, true, 0 },
+		{ 0, 1, 0, 1, false, true, 0, false },
+		{ 16, 1048576, 65535, 4096, true, false, 0, true },
+		{ UINT32_MAX, UINT32_MAX, UINT64_MAX, UINT64_MAX, true, true, 0, true },
 	};
 
 	for (unsigned int i = 0; i < COUNT(cases); i++) {
@@ -432,6 +433,7 @@ TEST(what_is_formatted_parses_as_the_same)
 		EXPECT_EQ(cases[i].max_data_xfer_size, caps.max_data_xfer_size);
 		EXPECT_EQ(cases[i].max_dma_maps, caps.max_dma_maps);
 		EXPECT_EQ(cases[i].pgsizes, caps.pgsizes);
+		EXPECT_EQ(cases[i].shadow_ioeventfd, caps.shadow_ioeventfd);
 	}
 }
 
