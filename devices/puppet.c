@@ -46,7 +46,8 @@ static void rang(struct fp_device *dev, const struct fp_access *access)
 	bell->times += access->times;
 	puppet_log_add(&puppet->log, &(struct puppet_entry){ .seen = PUPPET_RING,
 							     .doorbell = bell->name,
-							     .times = access->times });
+							     .times = access->times,
+							     .value = fp_access_value(access) });
 	puppet_wait_look(dev);
 }
 

@@ -77,6 +77,7 @@ static void show_ring(struct json_object *to, const struct puppet_entry *entry)
 {
 	add_text(to, "doorbell", entry->doorbell);
 	add_number(to, "times", entry->times);
+	add_number(to, "value", entry->value);
 }
 
 static void show_entry_window(struct json_object *to, const struct puppet_entry *entry)

@@ -272,6 +272,7 @@ static struct json_object *region_summary(const struct puppet_region *region)
 	add_number(to, "size", region->fp.size);
 	add_number(to, "areas", region->fp.nr_areas);
 	add_number(to, "doorbells", region->nr_bells);
+	add_number(to, "spans", region->fp.nr_spans);
 	add_number(to, "latency_us", region->latency_us);
 	return to;
 }

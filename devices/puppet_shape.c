@@ -10,6 +10,7 @@
 
 #define MAX_REGIONS (FP_MAX_REGIONS - 1) /* the configuration space is the core's */
 #define MAX_BELLS 256
+#define MAX_SPANS 64
 #define MAX_AREAS 64
 #define MAX_CAPS 16
 #define MAX_LATENCY_US 60000000u
@@ -144,10 +145,21 @@ static const struct puppet_field bell_fields[] = {
 	NUMBER(struct puppet_bell, doorbell.offset, "offset", .is_required = true),
 	NUMBER(struct puppet_bell, doorbell.width, "width", .max = 8),
 	NUMBER(struct puppet_bell, doorbell.value, "value"),
+	NUMBER(struct puppet_bell, doorbell.group, "group"),
+	FIELD(struct puppet_bell, doorbell.shadow, "shadow", puppet_read_bool),
 	FIELD(struct puppet_bell, name, "name", puppet_read_text),
 	{ 0 },
 };
 static const struct puppet_elements bells = { bell_fields, sizeof(struct puppet_bell), check_bell };
+
+static const struct puppet_field span_fields[] = {
+	NUMBER(struct fp_span, offset, "offset", .is_required = true),
+	NUMBER(struct fp_span, size, "size", .is_required = true),
+	FIELD(struct fp_span, posted, "posted", puppet_read_bool),
+	NUMBER(struct fp_span, group, "group"),
+	{ 0 },
+};
+static const struct puppet_elements spans = { span_fields, sizeof(struct fp_span), NULL };
 
 static const struct puppet_field initial_fields[] = {
 	NUMBER(struct puppet_initial, offset, "offset", .is_required = true),
@@ -186,6 +198,9 @@ static int check_region(struct puppet_reader *reader, void *element, struct json
 		ret = check_within(reader, region, "doorbells", i, doorbell->offset,
 				   doorbell->width ? doorbell->width : 1);
 	}
+	for (size_t i = 0; i < region->fp.nr_spans && !ret; i++)
+		ret = check_within(reader, region, "spans", i, region->fp.spans[i].offset,
+				   region->fp.spans[i].size);
 	for (size_t i = 0; i < region->nr_initial && !ret; i++)
 		ret = check_within(reader, region, "initial", i, region->initial[i].offset,
 				   region->initial[i].bytes.len);
@@ -203,6 +218,7 @@ static const struct puppet_field region_fields[] = {
 	NUMBER(struct puppet_region, fp.subtype, "subtype"),
 	ARRAY(struct puppet_region, initial, "initial", UINT32_MAX, initial),
 	ARRAY(struct puppet_region, bells, "doorbells", MAX_BELLS, bells),
+	ARRAY(struct puppet_region, fp.spans, "spans", MAX_SPANS, spans),
 	NUMBER(struct puppet_region, latency_us, "latency_us", .max = MAX_LATENCY_US),
 	{ 0 },
 };

@@ -551,6 +551,117 @@ TEST(await_ends_when_an_eventfd_rang_often_enough)
 	puppet_rig_stop(rig);
 }
 
+/* ---- io fds of every type ---- */
+
+static const char io_fds[] =
+	"{" IDS ",'regions':[{'index':'bar0','size':4096,"
+	"'doorbells':[{'offset':0,'width':4,'group':1,'name':'first'},"
+	"{'offset':4,'width':4,'group':1,'name':'second'},"
+	"{'offset':8,'width':4,'shadow':true,'name':'told'},{'offset':16,'name':'any'}],"
+	"'spans':[{'offset':1024,'size':1024,'group':7},"
+	"{'offset':2048,'size':1024,'posted':true,'group':7}],"
+	"'initial':[{'offset':1032,'bytes':'0102030405060708'}]}]}";
+
+/* What BAR0 has; the fds stay in the reply. */
+static uint32_t ask_entries(struct peer *peer, struct wire_io_fd_deployed *entries, uint32_t max)
+{
+	struct wire_region_io_fds ask = { .argsz = 4096, .index = FP_BAR0 };
+
+	if (peer_call(peer, WIRE_DEVICE_GET_REGION_IO_FDS, &ask, sizeof(ask)))
+		abort();
+	memcpy(&ask, peer->reply.body, sizeof(ask));
+	if (ask.count > max)
+		abort();
+	memcpy(entries, peer->reply.body + sizeof(ask), ask.count * sizeof(*entries));
+	return ask.count;
+}
+
+static const struct wire_io_fd_deployed *find_entry(const struct wire_io_fd_deployed *entries,
+						    uint32_t nr, uint64_t offset)
+{
+	static const struct wire_io_fd_deployed none = { .type = UINT32_MAX };
+
+	for (uint32_t i = 0; i < nr; i++)
+		if (entries[i].offset == offset)
+			return &entries[i];
+	return &none;
+}
+
+TEST(a_shape_has_io_fds_of_every_type_and_groups_share_theirs)
+{
+	struct puppet_rig *rig = puppet_rig_start(io_fds, 0);
+	const struct wire_io_fd_deployed *first, *second, *told, *any, *span, *posted;
+	struct wire_io_fd_deployed entries[8];
+	uint32_t nr;
+
+	ASSERT_EQ(0, peer_version(rig->peer, "{\"capabilities\":{\"max_msg_fds\":16,"
+					     "\"shadow_ioeventfd\":true}}"));
+	nr = ask_entries(rig->peer, entries, 8);
+	EXPECT_EQ(6, nr);
+	first = find_entry(entries, nr, 0);
+	second = find_entry(entries, nr, 4);
+	told = find_entry(entries, nr, 8);
+	any = find_entry(entries, nr, 16);
+	span = find_entry(entries, nr, 1024);
+	posted = find_entry(entries, nr, 2048);
+	EXPECT_EQ(WIRE_IO_FD_IOEVENTFD, first->type);
+	EXPECT_EQ(WIRE_IO_FD_IOEVENTFD, second->type);
+	EXPECT_EQ(first->fd_index, second->fd_index);
+	EXPECT_EQ(WIRE_IO_FD_SHADOW, told->type);
+	EXPECT_EQ(WIRE_IO_FD_IOEVENTFD, any->type);
+	EXPECT_NE(first->fd_index, any->fd_index);
+	EXPECT_EQ(WIRE_IO_FD_IOREGIONFD, span->type);
+	EXPECT_EQ(WIRE_IO_FD_IOREGIONFD, posted->type);
+	EXPECT_EQ(span->fd_index, posted->fd_index);
+	EXPECT_EQ(0, span->flags);
+	EXPECT_EQ(WIRE_IOREGION_POSTED_WRITES, posted->flags);
+	/* The group's eventfd rings as its first. */
+	EXPECT_EQ(0, eventfd_write(rig->peer->reply.fds[second->fd_index], 3));
+	EXPECT_TRUE(says(rig->control, "{'do':'await','doorbell':'first','count':3}",
+			 "{'ok':true,'count':3}"));
+	puppet_rig_stop(rig);
+}
+
+TEST(a_doorbell_with_a_value_tells_it_by_message)
+{
+	struct puppet_rig *rig = puppet_rig_open(io_fds, 0);
+
+	EXPECT_EQ(0, peer_write(rig->peer, FP_BAR0, 8, 0x1234, 4));
+	EXPECT_TRUE(has(puppet_say(rig->control, "{'do':'log'}"),
+			"'saw':'ring','doorbell':'told','times':1,'value':4660}"));
+	puppet_rig_stop(rig);
+}
+
+TEST(an_access_by_ioregionfd_is_held_and_in_the_log_as_any_other)
+{
+	struct puppet_rig *rig = puppet_rig_open(io_fds, 0);
+	struct wire_io_fd_deployed entries[8];
+	uint32_t nr = ask_entries(rig->peer, entries, 8);
+	const struct wire_io_fd_deployed *span = find_entry(entries, nr, 1024);
+	struct wire_ioregion_cmd read = {
+		.cmd = WIRE_IOREGION_READ,
+		.size_resp = 3 | WIRE_IOREGION_RESP,
+		.user_data = span->shadow_offset,
+		.offset = 8,
+	};
+	struct wire_ioregion_resp answer = { 0 };
+	int fd;
+
+	ASSERT_EQ(WIRE_IO_FD_IOREGIONFD, span->type);
+	fd = rig->peer->reply.fds[span->fd_index];
+	puppet_say(rig->control, "{'do':'hold','region':'bar0'}");
+	ASSERT_EQ(sizeof(read), send(fd, &read, sizeof(read), MSG_NOSIGNAL));
+	EXPECT_TRUE(says(rig->control, "{'do':'await','held':'bar0'}", "{'ok':true,'count':1}"));
+	EXPECT_EQ(-1, recv(fd, &answer, sizeof(answer), MSG_DONTWAIT));
+	EXPECT_TRUE(
+		says(rig->control, "{'do':'release','region':'bar0'}", "{'ok':true,'released':1}"));
+	ASSERT_EQ(sizeof(answer), recv(fd, &answer, sizeof(answer), 0));
+	EXPECT_EQ(0x0807060504030201, answer.data);
+	EXPECT_TRUE(has(puppet_say(rig->control, "{'do':'log'}"),
+			"'region':'bar0','offset':1032,'size':8,'write':false"));
+	puppet_rig_stop(rig);
+}
+
 TEST(a_barrier_waits_for_answers_and_transfers_that_were_under_way)
 {
 	struct puppet_rig *rig = puppet_rig_open(everything, 0);
@@ -598,7 +709,7 @@ TEST(the_log_has_what_the_device_saw_in_order)
 		"'saw':'client came'",
 		"'saw':'access','region':'bar5','offset':8,'size':4,'write':true,'bytes':'78563412'",
 		"'saw':'access','region':'bar5','offset':8,'size':2,'write':false,'bytes':'7856'",
-		"'saw':'ring','doorbell':'kick','times':1",
+		"'saw':'ring','doorbell':'kick','times':1,'value':0",
 		"'saw':'window opened','iova':131072,'size':4096,'readable':true",
 		"'saw':'reset'",
 		"'saw':'window closed'",
@@ -651,9 +762,10 @@ TEST(help_and_shape_tell_what_there_is)
 	EXPECT_TRUE(has(reply, "'await':"));
 	EXPECT_TRUE(has(reply, "'write':"));
 	reply = puppet_say(rig->control, "{'do':'shape'}");
-	EXPECT_TRUE(has(reply,
-			"{'ok':true,'vendor':4660,'device':22136,'regions':["
-			"{'region':'bar0','size':65536,'areas':2,'doorbells':3,'latency_us':0},"));
+	EXPECT_TRUE(has(
+		reply,
+		"{'ok':true,'vendor':4660,'device':22136,'regions':["
+		"{'region':'bar0','size':65536,'areas':2,'doorbells':3,'spans':0,'latency_us':0},"));
 	EXPECT_TRUE(has(reply, "'irqs':{'intx':1,'msi':4,'msix':8,'err':1,'req':1},"
 			       "'migration':true}"));
 	puppet_rig_stop(rig);
@@ -986,6 +1098,13 @@ static const char *const wrong_shapes[][2] = {
 	  "regions[0].doorbells[1].name: 'a' is another one's" },
 	{ REGION(",'doorbells':[{'offset':0,'name':''}]"),
 	  "regions[0].doorbells[0].name: wants a text of 1 to 64 bytes, not \"\"" },
+	{ REGION(",'doorbells':[{'offset':0,'shadow':1}]"),
+	  "regions[0].doorbells[0].shadow: wants true or false, not 1" },
+	{ REGION(",'doorbells':[{'offset':0,'group':'0x100000000'}]"),
+	  "regions[0].doorbells[0].group: 4294967296 is not from 0 to 4294967295" },
+	{ REGION(",'spans':[{'offset':0}]"), "regions[0].spans[0].size: is missing" },
+	{ REGION(",'spans':[{'offset':4092,'size':8}]"),
+	  "regions[0].spans[0]: 8 bytes at 4092 are not within the region's 4096" },
 	{ REGION(",'latency_us':60000001"),
 	  "regions[0].latency_us: 60000001 is not from 0 to 60000000" },
 	{ "{" IDS ",'irqs':{'msi':33}}", "irqs.msi: 33 is not from 0 to 32" },
