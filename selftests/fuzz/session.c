@@ -18,7 +18,8 @@
 #include "fuzzdev.h"
 
 #define MAX_STEPS 256
-#define MAX_BIG 80u /* units of 16 KiB: beyond the largest message */
+#define STEP_BIT 0x80 /* in the first: all of it on the other ring */
+#define MAX_BIG 80u   /* units of 16 KiB: beyond the largest message */
 #define LAST_ROUNDS 400
 #define LAST_WAIT_NS 10000000
 
@@ -238,6 +239,12 @@ static void do_reset_done(struct scene *scene, struct fuzz_input *input)
 	fp_reset_done(scene->dev);
 }
 
+static void do_cut(struct scene *scene, struct fuzz_input *input)
+{
+	(void)scene;
+	fuzz_cut_file(fuzz_u8(input) % 17);
+}
+
 typedef void step_fn(struct scene *scene, struct fuzz_input *input);
 
 /* A turn for the server. Number 0, as what is not there reads as 0. */
@@ -252,6 +259,7 @@ static step_fn *const steps[] = {
 	do_hold,	  do_answer,  do_ring,	  do_disconnect, do_shutdown,
 	do_finish,	  do_big,     do_deaf,	  do_reset_done, do_twin_bytes,
 	do_twin_hangs_up, do_version, do_write,	  do_read,	 do_connect,
+	do_cut,
 };
 
 /* ---- the end ---- */
@@ -285,7 +293,7 @@ static void settle_accounts(struct scene *scene)
 static void play(struct scene *scene, struct fuzz_input *input)
 {
 	for (unsigned int i = 0; input->left && i < MAX_STEPS; i++) {
-		steps[fuzz_u8(input) % (sizeof(steps) / sizeof(*steps))](scene, input);
+		steps[fuzz_u8(input) % STEP_BIT % (sizeof(steps) / sizeof(*steps))](scene, input);
 		if (scene->held)
 			scene->held--;
 		else
@@ -302,6 +310,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct scene scene = { .client = { .fd = -1, .twin = -1 } };
 
 	fuzz_begin();
+	fuzz_use_ring(size && data[0] & STEP_BIT);
 	scene.dev = fuzzdev_open();
 	play(&scene, &input);
 	device_close(scene.dev);

@@ -67,22 +67,42 @@ void *fuzz_copy(const void *bytes, size_t len)
 	return copy;
 }
 
-/* ---- the ring ---- */
+/* ---- the rings ---- */
+
+#define SHORT_NS 1000
+
+static unsigned int ring_in_use;
 
 struct ring *fuzz_ring(void)
 {
-	static struct ring *ring;
-	const struct ring_options options = { .buffers = 16, .buffer_bytes = 4096 };
+	static struct ring *rings[2];
+	const struct ring_options options[2] = {
+		{ .buffers = 16, .buffer_bytes = 4096 },
+		{ .entries = 8,
+		  .buffer_bytes = 1024,
+		  .avoid = RING_FEATURE_DEFER_TASKRUN | RING_FEATURE_MULTISHOT,
+		  .wait = { .mode = RING_WAIT_SPIN, .spin_us = 1 } },
+	};
 
-	if (!ring)
-		fuzz_check(!ring_open(&options, &ring), "there is io_uring");
-	return ring;
+	if (!rings[ring_in_use])
+		fuzz_check(!ring_open(&options[ring_in_use], &rings[ring_in_use]),
+			   "there is io_uring");
+	return rings[ring_in_use];
+}
+
+void fuzz_use_ring(bool second)
+{
+	ring_in_use = second;
+	fuzz_ring();
 }
 
 void fuzz_settle(void)
 {
+	/* Where it spins, that is not only what the kernel says at once. */
+	int64_t wait_ns = ring_in_use ? SHORT_NS : 0;
+
 	for (unsigned int i = 0; i < 3; i++)
-		ring_turn(fuzz_ring(), 0);
+		ring_turn(fuzz_ring(), wait_ns);
 }
 
 /* ---- fds ---- */
@@ -113,11 +133,11 @@ static int new_pipe(void)
 	return pipe2(ends, O_CLOEXEC | O_NONBLOCK) ? -1 : ends[0];
 }
 
-static int new_socket(void)
+static int new_socket(int type)
 {
 	int pair[2];
 
-	return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) ? -1 : pair[0];
+	return socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, pair) ? -1 : pair[0];
 }
 
 /* The first four are eventfds. */
@@ -132,7 +152,7 @@ static int new_fd(unsigned int kind)
 		return eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE);
 	case 3:
 		return new_full_eventfd();
-	case 4:
+	case FUZZ_FD_FILE:
 		return new_memfd(FILE_BYTES, 0);
 	case 5:
 		return new_memfd(FILE_BYTES, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
@@ -146,8 +166,10 @@ static int new_fd(unsigned int kind)
 		return open("/dev/zero", O_RDWR | O_CLOEXEC);
 	case 10:
 		return open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	case 11:
+		return new_socket(SOCK_STREAM);
 	default:
-		return new_socket();
+		return new_socket(SOCK_SEQPACKET);
 	}
 }
 
@@ -166,6 +188,17 @@ int fuzz_fd(unsigned int kind)
 bool fuzz_fd_is_eventfd(unsigned int kind)
 {
 	return kind % FUZZ_FD_KINDS < 4;
+}
+
+static bool is_cut;
+
+void fuzz_cut_file(unsigned int pages)
+{
+	off_t bytes = (off_t)pages * 4096;
+
+	is_cut = true;
+	fuzz_check(!ftruncate(fuzz_fd(FUZZ_FD_FILE), bytes < FILE_BYTES ? bytes : FILE_BYTES),
+		   "a file can be cut");
 }
 
 /* By one system call. */
@@ -203,7 +236,8 @@ static void set_up(void)
 		log_set_sink(swallow, NULL);
 	for (unsigned int kind = 0; kind < FUZZ_FD_KINDS; kind++)
 		fuzz_fd(kind);
-	fuzz_ring();
+	fuzz_use_ring(true);
+	fuzz_use_ring(false);
 }
 
 void fuzz_begin(void)
@@ -220,5 +254,9 @@ void fuzz_end(void)
 {
 	unsigned int nr = count_fds();
 
+	if (is_cut)
+		fuzz_cut_file(FILE_BYTES / 4096);
+	is_cut = false;
+	fuzz_use_ring(false);
 	fuzz_check(nr == nr_fds, "%u fds are open, and not %u", nr, nr_fds);
 }

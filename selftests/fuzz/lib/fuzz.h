@@ -36,21 +36,30 @@ struct fuzz_input fuzz_bytes(struct fuzz_input *input);
 /* A copy that ends where its memory does, for the sanitizer to see; to be freed. Never NULL. */
 void *fuzz_copy(const void *bytes, size_t len);
 
-/* The one ring of this process, kept from input to input. */
+/*
+ * The ring that is in use. There are two, kept from input to input: the second does without what an
+ * old kernel has not got, and spins.
+ */
 struct ring *fuzz_ring(void);
+void fuzz_use_ring(bool second);
 
 /* A few turns that don't wait, for what is under way to get through. */
 void fuzz_settle(void);
 
 /*
- * An fd of one of FUZZ_FD_KINDS kinds, the process's: eventfds of several sorts, files, a pipe, a
- * socket, a device.
+ * An fd of one of FUZZ_FD_KINDS kinds, the process's: eventfds of several sorts, files, a pipe,
+ * sockets, devices.
  */
-#define FUZZ_FD_KINDS 12u
+#define FUZZ_FD_KINDS 13u
+#define FUZZ_FD_PACKETS 12u
 int fuzz_fd(unsigned int kind);
 
 /* Whether the fd is of a kind that can stand for an interrupt or a doorbell. */
 bool fuzz_fd_is_eventfd(unsigned int kind);
+
+/* Cuts the file of kind FUZZ_FD_FILE to so many pages; it is whole again for the next input. */
+#define FUZZ_FD_FILE 4u
+void fuzz_cut_file(unsigned int pages);
 
 /*
  * Before and after an input. All that it opened has to be closed by then. What is logged goes

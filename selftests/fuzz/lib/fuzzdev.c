@@ -2,6 +2,8 @@
 #include "fuzzdev.h"
 
 #include <errno.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "fuzz.h"
 
@@ -25,6 +27,10 @@ struct fuzzdev {
 	unsigned int nr_later;
 	struct transfer_buffer transfers[MAX_TRANSFERS];
 	struct fp_timer timer;
+	struct fp_watch watch;
+	int eventfd;
+	unsigned int nr_windows;
+	bool has_client;
 };
 
 /* ---- answers that come later ---- */
@@ -131,6 +137,25 @@ static void expired(struct fp_device *dev, struct fp_timer *timer)
 	fp_irq_trigger(dev, FP_INTX, 0);
 }
 
+static void ready(struct fp_device *dev, struct fp_watch *watch)
+{
+	struct fuzzdev *fuzzdev = fp_state(dev);
+	uint64_t value;
+
+	(void)watch;
+	if (read(fuzzdev->eventfd, &value, sizeof(value)) == sizeof(value))
+		fp_irq_trigger(dev, FP_MSI, 0);
+}
+
+static void start_watch(struct fp_device *dev)
+{
+	struct fuzzdev *fuzzdev = fp_state(dev);
+
+	fuzzdev->watch.ready = ready;
+	fp_watch_start(dev, &fuzzdev->watch, fuzzdev->eventfd);
+	eventfd_write(fuzzdev->eventfd, 1);
+}
+
 static void write_register(struct fp_device *dev, uint64_t offset, uint64_t value)
 {
 	struct fuzzdev *fuzzdev = fp_state(dev);
@@ -151,6 +176,9 @@ static void write_register(struct fp_device *dev, uint64_t offset, uint64_t valu
 	case FUZZDEV_TIMER:
 		fuzzdev->timer.expired = expired;
 		fp_timer_start(dev, &fuzzdev->timer, value & 0xffff);
+		break;
+	case FUZZDEV_WATCH:
+		start_watch(dev);
 		break;
 	case FUZZDEV_MODE:
 		fuzzdev->mode = (uint32_t)value;
@@ -213,8 +241,39 @@ static int access_later(struct fp_device *dev, struct fp_access *access)
 
 static int open_fuzzdev(struct fp_device *dev)
 {
+	struct fuzzdev *fuzzdev = fp_state(dev);
+
+	fuzzdev->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	fp_pci_serial(dev, 0x0123456789abcdef);
-	return 0;
+	return fuzzdev->eventfd < 0 ? -errno : 0;
+}
+
+/* What is opened is closed, by the end of the client at the latest. */
+static void event(struct fp_device *dev, enum fp_event event, const struct fp_window *window)
+{
+	struct fuzzdev *fuzzdev = fp_state(dev);
+
+	fuzz_check(!window == (event == FP_CLIENT_CAME || event == FP_CLIENT_GONE),
+		   "a window is told of where there is one");
+	switch (event) {
+	case FP_CLIENT_CAME:
+		fuzz_check(!fuzzdev->has_client, "one client at a time");
+		fuzzdev->has_client = true;
+		break;
+	case FP_CLIENT_GONE:
+		fuzz_check(fuzzdev->has_client, "who goes has come");
+		fuzzdev->has_client = false;
+		break;
+	case FP_WINDOW_OPENED:
+		fuzzdev->nr_windows++;
+		break;
+	case FP_WINDOW_CLOSED:
+		fuzz_check(fuzzdev->nr_windows--, "what is closed was open");
+		break;
+	case FP_WINDOW_FAILED:
+		fuzz_check(fuzzdev->nr_windows && window->mapped, "what fails was open");
+		break;
+	}
 }
 
 static int reset(struct fp_device *dev)
@@ -232,7 +291,10 @@ static void close_fuzzdev(struct fp_device *dev)
 {
 	struct fuzzdev *fuzzdev = fp_state(dev);
 
+	fuzz_check(!fuzzdev->nr_windows && !fuzzdev->has_client, "all has been closed before");
 	fp_timer_stop(&fuzzdev->timer);
+	fp_watch_stop(&fuzzdev->watch);
+	close(fuzzdev->eventfd);
 }
 
 static int save(struct fp_device *dev, struct fp_stream *to)
@@ -358,6 +420,7 @@ FP_DEVICE(fuzzdev) = {
 			.type = 7,
 		},
 	},
+	.event = event,
 	.open = open_fuzzdev,
 	.reset = reset,
 	.close = close_fuzzdev,

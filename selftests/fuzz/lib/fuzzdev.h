@@ -19,8 +19,9 @@ enum {
 	FUZZDEV_TOUCH = 0x10,	 /* u32: so many bytes by fp_dma() */
 	FUZZDEV_TRIGGER = 0x18,	 /* u32: kind << 16 | number */
 	FUZZDEV_TIMER = 0x20,	 /* u32: ns */
-	FUZZDEV_MODE = 0x30,	 /* u32: FUZZDEV_* below */
-	FUZZDEV_FINISH = 0x38,	 /* u32: which deferred access is answered */
+	FUZZDEV_WATCH = 0x28,
+	FUZZDEV_MODE = 0x30,   /* u32: FUZZDEV_* below */
+	FUZZDEV_FINISH = 0x38, /* u32: which deferred access is answered */
 	FUZZDEV_DOORBELLS = 0x100,
 	FUZZDEV_LATER = 0x200,	 /* accesses to [0x200, 0x300) are deferred */
 	FUZZDEV_REFUSED = 0x300, /* and here refused */
