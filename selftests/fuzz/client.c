@@ -520,6 +520,24 @@ static void speak(struct scene *scene)
 
 /* ---- the server's turn ---- */
 
+/* An answer to what the server asked is as long as it says. */
+static void check_answer(const struct wire_header *hdr, const uint8_t *body)
+{
+	struct wire_dma_access access;
+	size_t len = hdr->msg_size - sizeof(*hdr);
+
+	fuzz_check(!(hdr->flags & ~(uint32_t)(WIRE_TYPE_REPLY | WIRE_ERROR)), "a reply is no more");
+	if (hdr->flags & WIRE_ERROR) {
+		fuzz_check(!len && hdr->error_no, "an error is a bare header with an errno");
+		return;
+	}
+	fuzz_check(len >= sizeof(access), "it repeats the question");
+	memcpy(&access, body, sizeof(access));
+	fuzz_check(hdr->cmd == WIRE_DMA_WRITE ? len == sizeof(access) :
+						len - sizeof(access) == access.count,
+		   "it brings what it says");
+}
+
 /* Answers the whole messages among what it has heard. */
 static void understand(struct scene *scene)
 {
@@ -532,6 +550,8 @@ static void understand(struct scene *scene)
 			   "a message has a length");
 		if (scene->heard_len - at < hdr.msg_size)
 			break;
+		if ((hdr.flags & WIRE_TYPE_MASK) == WIRE_TYPE_REPLY)
+			check_answer(&hdr, scene->heard + at + sizeof(hdr));
 		at += hdr.msg_size;
 		if ((hdr.flags & WIRE_TYPE_MASK) != WIRE_TYPE_COMMAND || hdr.flags & WIRE_NO_REPLY)
 			continue;
