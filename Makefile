@@ -313,9 +313,9 @@ $(FUZZ_SEEDS): build/fuzz-seeds/%: selftests/fuzz/%.txt selftests/fuzz/assemble 
 
 fuzz-programs: $(FUZZ_PROGRAMS) $(FUZZ_SEEDS)
 
-fuzz: build/.deps-clang build/.deps-fuzz ## new inputs: SECONDS=60 for all, or FUZZ="NAME..."; clang's libFuzzer
+fuzz: build/.deps-clang build/.deps-fuzz ## looks for inputs that do harm: SECONDS=60, FUZZ="NAME..."
 	$(Q)$(FUZZ_BUILD) fuzz-programs
-	$(Q)$(FUZZ_COVERED) fuzz-programs
+	$(Q)$(FUZZ_COVERED) fuzz-programs build/fuzz/coverage/fastpathd build/fuzz/coverage/fastpathctl
 	$(Q)selftests/fuzz/run $(SECONDS) $(FUZZ)
 
 bench: all ## what each road costs on this host; BENCH_ARGS="..."

@@ -10,8 +10,9 @@ build=${FASTPATH_BUILD:-$top/build}
 cd "$top" || exit
 
 number=0 failed=0
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+temp=$(mktemp -d)
+log=$temp/log
+trap 'rm -rf "$temp"' EXIT
 
 result() {
 	local status=$1
@@ -52,7 +53,7 @@ else
 	for target in "${targets[@]}"; do
 		build/fuzz/selftests/fuzz/"$target" -runs=2000 -max_total_time=1 -timeout=10 \
 			-artifact_prefix="build/fuzz/$target-" \
-			"build/fuzz-seeds/corpus/$target" >"$log" 2>&1
+			"$(mktemp -d "$temp/XXX")" "build/fuzz-seeds/corpus/$target" >"$log" 2>&1
 		result $? "$target: new inputs do no harm"
 	done
 fi

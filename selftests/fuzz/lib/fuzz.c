@@ -79,7 +79,7 @@ struct ring *fuzz_ring(void)
 	const struct ring_options options[2] = {
 		{ .buffers = 16, .buffer_bytes = 4096 },
 		{ .entries = 8,
-		  .buffer_bytes = 1024,
+		  .buffer_bytes = 16384,
 		  .avoid = RING_FEATURE_DEFER_TASKRUN | RING_FEATURE_MULTISHOT,
 		  .wait = { .mode = RING_WAIT_SPIN, .spin_us = 1 } },
 	};

@@ -37,8 +37,9 @@ struct fuzzdev {
 
 static void forget(struct fuzzdev *fuzzdev, unsigned int i)
 {
-	memmove(&fuzzdev->later[i], &fuzzdev->later[i + 1],
-		(--fuzzdev->nr_later - i) * sizeof(*fuzzdev->later));
+	fuzzdev->nr_later--;
+	for (; i < fuzzdev->nr_later; i++)
+		fuzzdev->later[i] = fuzzdev->later[i + 1];
 }
 
 bool fuzzdev_finish(struct fp_device *dev, unsigned int which, int ret)
@@ -415,7 +416,7 @@ FP_DEVICE(fuzzdev) = {
 			.subtype = 1,
 		},
 		[FP_OWN_REGION + 2] = {
-			.size = 0x800,
+			.size = FUZZDEV_LARGE_BYTES,
 			.access = access_later,
 			.type = 7,
 		},

@@ -28,6 +28,7 @@ enum {
 	FUZZDEV_MSIX_TABLE = 0x800,
 	FUZZDEV_MSIX_PBA = 0xc00,
 	FUZZDEV_BAR0_BYTES = 0x1000,
+	FUZZDEV_LARGE_BYTES = 0x100000, /* region 11: answers at odd offsets, others later */
 };
 
 #define FUZZDEV_TO_GUEST (1u << 31)
