@@ -65,8 +65,7 @@ static void run(const struct command *command, struct request *request)
 	len = command->run(request, reply);
 	fuzz_check(len >= -4095 && len <= (ssize_t)room, "a reply of %zd bytes fits into %zu", len,
 		   room);
-	fuzz_check(len != -EINVAL || request->why.what,
-		   "what is refused (%zd) is named", len);
+	fuzz_check(len != -EINVAL || request->why.what, "what is refused (%zd) is named", len);
 	refusal_format(&request->why, text, sizeof(text));
 	fuzz_check(request->nr_fds <= request->peer->caps.max_msg_fds ||
 			   request->peer->caps.max_msg_fds == 0,
