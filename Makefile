@@ -49,12 +49,17 @@ PAYLOADS := $(patsubst bench/guest/%,$B/payload/%.bin,$(basename $(wildcard benc
 TEST_LIB := $(call obj,$(wildcard selftests/lib/*.c))
 TEST_MAINS := $(wildcard selftests/*.c)
 TEST_PROGRAMS := $(TEST_MAINS:%.c=$B/%)
+FUZZ_MAINS := $(wildcard selftests/fuzz/*.c)
+FUZZ_PROGRAMS := $(FUZZ_MAINS:%.c=$B/%)
+FUZZ_LIB := $(call obj,$(wildcard selftests/fuzz/lib/*.c))
+FUZZ_TEXTS := $(wildcard selftests/fuzz/corpus/*/*.txt selftests/fuzz/regressions/*/*.txt)
+FUZZ_SEEDS := $(FUZZ_TEXTS:selftests/fuzz/%.txt=build/fuzz-seeds/%)
 
 PROGRAMS := $(addprefix $B/,$(basename $(notdir $(MAINS)))) \
 	$(if $(wildcard bench/*.c),$B/fastpath-bench)
 LIBRARIES := $(addprefix $B/,$(foreach lib,libfastpath libfastpath-client,$(lib).a $(lib).so))
-MEMBERS := $(CORE) $(CTL) $(KVMFD) $(DEVICES) $(BENCH) $(TEST_LIB)
-OBJECTS := $(sort $(MEMBERS) $(call obj,$(MAINS) $(TEST_MAINS)))
+MEMBERS := $(CORE) $(CTL) $(KVMFD) $(DEVICES) $(BENCH) $(TEST_LIB) $(FUZZ_LIB)
+OBJECTS := $(sort $(MEMBERS) $(call obj,$(MAINS) $(TEST_MAINS) $(FUZZ_MAINS)))
 
 all: $(LIBRARIES) $(PROGRAMS) $(PAYLOADS) $B/fastpath.pc $B/fastpath-client.pc $B/fastpathd.json
 
@@ -80,8 +85,8 @@ INC_devices := -iquotecore
 INC_kvmfd := -iquotecore -iquotekvmfd
 INC_bench := -iquotecore -iquotekvmfd -iquotebench -iquotedevices
 # The harness' FIXTURE_SETUP() defines global functions and its TEST() takes more than it uses.
-INC_selftests := $(INC_bench) -iquoteselftests -iquoteselftests/lib -isystem build/kselftest \
-	-Wno-missing-prototypes -Wno-unused-parameter
+INC_selftests := $(INC_bench) -iquoteselftests -iquoteselftests/lib -iquoteselftests/fuzz/lib \
+	-isystem build/kselftest -Wno-missing-prototypes -Wno-unused-parameter
 
 COMPILE = $(CC) -std=gnu17 $(DEFINES) $(WARNINGS) $(CODEGEN) $(SANITIZE) $(PKG_CFLAGS)
 LINKED = $(CC) $(CODEGEN) $(SANITIZE) $(LINK) $(LDFLAGS)
@@ -221,7 +226,14 @@ $B/fastpath-bench: $(BENCH) $B/libkvmfd.a $B/libfastpath.a
 $(TEST_PROGRAMS): $B/%: $B/obj/%.o $(TEST_LIB) $(DEVICES) $B/libbench.a $B/libkvmfd.a $B/libfastpath.a
 $B/fastpath-bench $(TEST_PROGRAMS): PKG_LIBS += $(PKG_BENCH_LIBS) -lm
 
-$(PROGRAMS) $(TEST_PROGRAMS): $B/.members
+# With libFuzzer's main(), or our own that only replays.
+$(FUZZ_PROGRAMS): $B/%: $B/obj/%.o \
+	$(if $(findstring fuzzer,$(SAN)),$(filter-out %/standalone.o,$(FUZZ_LIB)),$(FUZZ_LIB)) \
+	$(DEVICES) $B/libkvmfd.a $B/libfastpath.a
+$B/selftests/fuzz/client: LINK += -Wl,--wrap=ring_turn
+$(FUZZ_PROGRAMS): PKG_LIBS += $(if $(findstring fuzzer,$(SAN)),-fsanitize=fuzzer)
+
+$(PROGRAMS) $(TEST_PROGRAMS) $(FUZZ_PROGRAMS): $B/.members
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(LINKED) -pie -o $@ $(filter %.o %.a,$^) $(PKG_LIBS)
@@ -263,8 +275,9 @@ TESTS ?= $(basename $(notdir $(TEST_MAINS) $(wildcard selftests/*.sh)))
 test_path = $(if $(wildcard selftests/$1.sh),selftests/$1.sh,$B/selftests/$1)
 TEST_PATHS := $(foreach test,$(TESTS),$(call test_path,$(test)))
 QEMU_PARTS := $(if $(filter qemu,$(TESTS)),$B/qemu-guest build/qemu/made-by)
+FUZZ_PARTS = $(if $(filter fuzz,$(TESTS)),$(FUZZ_PROGRAMS) $(FUZZ_SEEDS))
 
-check: all $(filter $B/%,$(TEST_PATHS)) $(QEMU_PARTS) | build/.deps-check ## all selftests, or TESTS="NAME...", by prove
+check: all $(filter $B/%,$(TEST_PATHS)) $(QEMU_PARTS) $(FUZZ_PARTS) | build/.deps-check ## all selftests, or TESTS="NAME...", by prove
 	$(Q)FASTPATH_BUILD=$(abspath $B) SAN=$(SAN) \
 		prove $(if $V,-v) -j$(JOBS) -e .ci/tap $(TEST_PATHS)
 
@@ -276,6 +289,34 @@ build/qemu/made-by: .ci/qemu
 	$(call say,UNPACK,$(@D))
 	$(Q)mkdir -p build
 	$(Q).ci/qemu $(@D) 2>build/qemu.why || true
+
+# ---- fuzzing ---------------------------------------------------------------------------------------
+#
+# A target is a file in selftests/fuzz/; what a target's inputs look like is in its head. Its seeds
+# are selftests/fuzz/corpus/TARGET/*.txt, inputs that once were trouble regressions/TARGET/*.txt, both
+# for people to read (see selftests/fuzz/assemble), and selftests/fuzz/TARGET.dict is its dictionary.
+# `make check` replays seeds and regressions, with any compiler. `make fuzz` looks for more: what it
+# finds grows in build/fuzz/corpus/, from run to run.
+
+FUZZ ?= $(basename $(notdir $(FUZZ_MAINS)))
+SECONDS ?= 60
+FUZZ_SAN := fuzzer-no-link,address,undefined
+FUZZ_BUILD = $(MAKE) --no-print-directory CC=clang B=build/fuzz SAN=$(FUZZ_SAN)
+FUZZ_COVERED = $(MAKE) --no-print-directory CC=clang B=build/fuzz/coverage SAN= \
+	CFLAGS='-fprofile-instr-generate -fcoverage-mapping' LDFLAGS=-fprofile-instr-generate
+
+$(FUZZ_SEEDS): build/fuzz-seeds/%: selftests/fuzz/%.txt selftests/fuzz/assemble \
+		$(wildcard selftests/fuzz/corpus/*/names) | build/.deps-check
+	$(Q)mkdir -p $(@D)
+	$(Q)selftests/fuzz/assemble \
+		selftests/fuzz/corpus/$(notdir $(patsubst %/,%,$(dir $*)))/names $< >$@
+
+fuzz-programs: $(FUZZ_PROGRAMS) $(FUZZ_SEEDS)
+
+fuzz: build/.deps-clang build/.deps-fuzz ## looks for inputs that do harm: SECONDS=60, FUZZ="NAME..."
+	$(Q)$(FUZZ_BUILD) fuzz-programs
+	$(Q)$(FUZZ_COVERED) fuzz-programs build/fuzz/coverage/fastpathd build/fuzz/coverage/fastpathctl
+	$(Q)selftests/fuzz/run $(SECONDS) $(FUZZ)
 
 bench: all ## what each road costs on this host; BENCH_ARGS="..."
 	$(Q)$B/fastpath-bench $(BENCH_ARGS)
@@ -333,4 +374,4 @@ help: ## this
 	@awk -F': .*## ' '/^[a-z-]+:.*## / { printf "make %-11s%s\n", $$1, $$2 }' Makefile
 	@echo 'CC=gcc|clang  SAN=address,undefined|thread  V=1  JOBS=N (tests at a time)  CFLAGS=  LDFLAGS='
 
-.PHONY: all check check-qemu bench lint format deps deps-lint install clean help
+.PHONY: all check check-qemu fuzz fuzz-programs bench lint format deps deps-lint install clean help

@@ -108,15 +108,16 @@ static int read_members(struct json_object *object, struct caps *caps, const cha
 static struct json_object *parse(const char *text)
 {
 	struct json_tokener *tokener = json_tokener_new_ex(MAX_DEPTH);
+	size_t len = strlen(text);
 	struct json_object *root;
-	const char *rest;
+	size_t end;
 
 	if (!tokener)
 		return NULL;
-	root = json_tokener_parse_ex(tokener, text, (int)strlen(text) + 1);
-	rest = text + json_tokener_get_parse_end(tokener);
+	root = json_tokener_parse_ex(tokener, text, (int)len + 1);
+	end = json_tokener_get_parse_end(tokener); /* behind the NUL, if that was what ended it */
 	if (json_tokener_get_error(tokener) != json_tokener_success ||
-	    rest[strspn(rest, " \t\r\n")]) {
+	    (end < len && text[end + strspn(text + end, " \t\r\n")])) {
 		json_object_put(root);
 		root = NULL;
 	}

@@ -228,6 +228,12 @@ static int check(const struct channel_msg *msg, struct wire_dma_access *access, 
 	return write && access->count != msg->body_len - sizeof(*access) ? -EINVAL : 0;
 }
 
+/* For a callback to fill: it may submit, and what it submits goes out before the reply. */
+static uint8_t *room_aside(const struct fpc *client, bool write, uint64_t count)
+{
+	return client->dma && !write ? calloc(1, count) : NULL;
+}
+
 static int serve_dma(struct fpc *client, struct channel *channel, const struct channel_msg *msg)
 {
 	bool write = msg->hdr.cmd == WIRE_DMA_WRITE;
@@ -238,6 +244,7 @@ static int serve_dma(struct fpc *client, struct channel *channel, const struct c
 	};
 	const struct fpc_window *window;
 	struct wire_dma_access access;
+	CLEANUP_FREE uint8_t *aside = NULL;
 	size_t len = sizeof(access);
 	uint8_t *reply;
 	int ret = check(msg, &access, write);
@@ -246,12 +253,21 @@ static int serve_dma(struct fpc *client, struct channel *channel, const struct c
 	if (!window)
 		return ret;
 	len += write ? 0 : access.count;
-	reply = channel_begin(channel, len);
-	if (!reply)
+	aside = room_aside(client, write, access.count);
+	if (!aside && client->dma && !write)
 		return -ENOMEM;
+	ret = 0;
+	if (write || aside)
+		ret = reach(client, window, &access, write,
+			    write ? (uint8_t *)msg->body + sizeof(access) : aside);
+	reply = ret ? NULL : channel_begin(channel, len);
+	if (!reply)
+		return ret ? ret : -ENOMEM;
 	memcpy(reply, &access, sizeof(access));
-	ret = reach(client, window, &access, write,
-		    write ? (uint8_t *)msg->body + sizeof(access) : reply + sizeof(access));
+	if (aside)
+		memcpy(reply + sizeof(access), aside, access.count);
+	else if (!write)
+		ret = reach(client, window, &access, write, reply + sizeof(access));
 	if (!ret && !(msg->hdr.flags & WIRE_NO_REPLY))
 		channel_commit(channel, &hdr, len, NULL, 0);
 	return ret;

@@ -409,7 +409,8 @@ int fpc_dma_unmap_all(struct fpc *client);
 
 /*
  * Answers a DMA_READ (fills `data`) or DMA_WRITE (takes it): 0, or the -errno that the server is to
- * get. [address, address + count) lies within one mapped window that allows it.
+ * get. [address, address + count) lies within one mapped window that allows it. It may submit, as
+ * any callback.
  */
 typedef int fpc_dma_fn(void *opaque, bool write, uint64_t address, void *data, uint64_t count);
 

@@ -271,22 +271,34 @@ int ring_open(const struct ring_options *options, struct ring **out)
 	return 0;
 }
 
+/* What has arrived and was not told any more may have brought fds, which are ours to close. */
+static void drop_unheard(struct ring *ring)
+{
+	for (struct slot_chunk *chunk = ring->chunks; chunk; chunk = chunk->next)
+		for (unsigned int i = 0; i < SLOTS_PER_CHUNK; i++) {
+			if (chunk->slots[i].op)
+				chunk->slots[i].op->slot = NULL;
+			chunk->slots[i].op = NULL;
+		}
+	io_uring_submit_and_get_events(&ring->uring);
+	ring_drain(ring);
+}
+
 void ring_close(struct ring *ring)
 {
 	if (!ring)
 		return;
 	run_hooks(ring); /* some free what waited for the end of a turn */
-	if (ring->is_set_up)
+	if (ring->is_set_up) {
+		drop_unheard(ring);
 		io_uring_queue_exit(&ring->uring);
+	}
 	while (ring->chunks) {
 		struct slot_chunk *chunk = ring->chunks;
 
 		ring->chunks = chunk->next;
-		for (unsigned int i = 0; i < SLOTS_PER_CHUNK; i++) {
-			if (chunk->slots[i].op)
-				chunk->slots[i].op->slot = NULL;
+		for (unsigned int i = 0; i < SLOTS_PER_CHUNK; i++)
 			free(chunk->slots[i].buffer);
-		}
 		free(chunk);
 	}
 	if (ring->buf_ring)

@@ -41,7 +41,7 @@ struct session {
 	/* The twin's other end, until the answer that carries it has gone; -1: none. */
 	int twin_theirs;
 	struct ring_op twin_leaves;
-	struct wire_header reset; /* the one that the device has put off */
+	struct wire_header reset; /* the one that the device has put off; cmd 0: none of ours */
 	uint16_t next_id;	  /* of our commands */
 	unsigned int complaints;
 };
@@ -102,7 +102,10 @@ static void reset_done(struct device_link *link)
 {
 	struct session *session = of_link(link);
 
-	outbox_answer(&session->out, &session->reset, NULL, 0, NULL, 0);
+	/* The one who asked for it may have left since. */
+	if (session->reset.cmd == WIRE_DEVICE_RESET)
+		outbox_answer(&session->out, &session->reset, NULL, 0, NULL, 0);
+	session->reset.cmd = 0;
 	link->progress(link);
 }
 
