@@ -40,7 +40,7 @@ CTL := $(call obj,$(wildcard core/probe*.c))
 CORE := $(filter-out $(CTL),$(call obj,$(filter-out $(MAINS),$(wildcard core/*.c))))
 CLIENT := $(call obj,$(wildcard core/client*.c))
 CLIENT_LIB := $(CLIENT) $(call obj,$(wildcard core/ring*.c) \
-	$(addprefix core/,$(addsuffix .c,caps channel fault log socket wire)))
+	$(addprefix core/,$(addsuffix .c,address caps channel fault fdkind log socket wire)))
 KVMFD := $(call obj,$(filter-out $(MAINS),$(wildcard kvmfd/*.c)))
 DEVICES := $(call obj,$(wildcard devices/*.c))
 LOOP := $(patsubst %,$B/payload/loop.o,$(wildcard bench/guest/loop.[cS]))

@@ -189,7 +189,7 @@ TEST(a_bad_value_is_refused_with_its_option_and_what_is_wanted)
 		  "io-fds-layout=48: wants deployed or spec" },
 		{ { "--device", "testdev,socket" }, "wants NAME[,key=value...]" },
 		{ { "--device", "testdev,=x" }, "wants NAME[,key=value...]" },
-		{ { "--device", "testdev" }, "no socket=PATH" },
+		{ { "--device", "testdev" }, "no socket=ADDRESS" },
 		{ { "--device", "testdev,socket=" }, "socket=: " },
 		{ { "--device", "" }, "no device ''" },
 		{ { "--device", "testdev,socket=/nowhere,name=" }, "name=: wants letters" },
