@@ -32,7 +32,7 @@ static int parse_unix(const char *text, const char *rest, enum address_use use,
 
 	(void)use;
 	if (!len) {
-		log_error("%s: the path is empty", text);
+		log_error("'%s': the path is empty", text);
 		return -EINVAL;
 	}
 	if (len >= sizeof(un.sun_path)) {

@@ -190,7 +190,7 @@ TEST(a_bad_value_is_refused_with_its_option_and_what_is_wanted)
 		{ { "--device", "testdev,socket" }, "wants NAME[,key=value...]" },
 		{ { "--device", "testdev,=x" }, "wants NAME[,key=value...]" },
 		{ { "--device", "testdev" }, "no socket=ADDRESS" },
-		{ { "--device", "testdev,socket=" }, "socket=: " },
+		{ { "--device", "testdev,socket=" }, "'': the path is empty" },
 		{ { "--device", "" }, "no device ''" },
 		{ { "--device", "testdev,socket=/nowhere,name=" }, "name=: wants letters" },
 		{ { "--device", "testdev,socket=/nowhere,name=a/b" }, "name=a/b: wants letters" },
