@@ -177,6 +177,8 @@ int fpc_send(struct fpc *client, struct call *call, uint32_t flags)
 		return -ECONNRESET;
 	if (client->in_callback && !call->done)
 		return -EDEADLK;
+	if (call->nr_fds && client->no_fds)
+		return -E2BIG;
 	if (client->in_flight >= MAX_IN_FLIGHT)
 		return -EBUSY;
 	body = channel_begin(&client->channel, len);
@@ -286,6 +288,9 @@ int fpc_begin(struct fpc *client, int fd)
 
 	client->gone = false;
 	client->complaints = 0;
+	client->no_fds = !socket_carries_fds(fd);
+	if (client->no_fds)
+		socket_tune(fd);
 	channel_open(&client->channel, client->ring, fd, &channel_ops);
 	ret = fpc_negotiate(client, &twin);
 	if (ret)

@@ -224,6 +224,7 @@ struct fpc_limits {
 	uint64_t pgsizes;    /* of DMA windows: the OR of the sizes */
 	bool write_multiple; /* REGION_WRITE_MULTI can be used */
 	bool twin_socket;    /* the server's commands have a socket of their own */
+	bool vm_interrupt;   /* interrupts come as messages: no fds can travel */
 };
 
 const struct fpc_limits *fpc_limits(const struct fpc *client);

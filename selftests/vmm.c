@@ -58,7 +58,7 @@ TEST_F(vmm, help_and_version_are_answered_on_stdout)
 {
 	RUN("--help");
 	EXPECT_EQ(0, self->program.status);
-	EXPECT_TRUE(contains(self->program.said, "--device vfio-user,socket=PATH"));
+	EXPECT_TRUE(contains(self->program.said, "--device vfio-user,socket=ADDRESS"));
 	RUN("--version");
 	EXPECT_EQ(0, self->program.status);
 	EXPECT_TRUE(contains(self->program.said, "fastpath-vmm (fastpath "));
