@@ -79,6 +79,26 @@ static void __attribute__((noreturn, format(printf, 1, 2))) fail(const char *fmt
 	abort();
 }
 
+/* ---- transports ---- */
+
+bool peer_carries_fds(void)
+{
+	const char *transport = getenv("FASTPATH_TEST_TRANSPORT");
+
+	return !transport || strcmp(transport, "tcp") != 0;
+}
+
+void peer_need_fds(void)
+{
+	if (peer_carries_fds())
+		return;
+	printf("#      SKIP      no fd travels over this transport\n");
+	fflush(stdout);
+	for (const struct peer *peer = peers; peer; peer = peer->next)
+		remove_files(peer);
+	_exit(255); /* which is what the harness takes for SKIP() */
+}
+
 /* ---- time ---- */
 
 static int64_t now_ms(void)
@@ -155,6 +175,9 @@ become_server(const struct peer *peer, char **argv, unsigned int how, int fd)
 	_exit(125);
 }
 
+/* Where the server is told to listen; the kernel chooses the port. */
+#define ANY_PORT "tcp:127.0.0.1:0"
+
 static void make_place(struct peer *peer)
 {
 	const char *base = getenv("TMPDIR");
@@ -165,6 +188,41 @@ static void make_place(struct peer *peer)
 		fail("mkdtemp: %s", strerror(errno));
 	snprintf(peer->path, sizeof(peer->path), "%s/socket", peer->dir);
 	snprintf(peer->other_path, sizeof(peer->other_path), "%s/other", peer->dir);
+	if (peer_carries_fds())
+		return;
+	strcpy(peer->path, ANY_PORT);
+	strcpy(peer->other_path, ANY_PORT);
+}
+
+/* With no more room for a flood than a UNIX socket has. */
+static int connect_to(const char *address)
+{
+	int fd = socket_connect(address);
+	int room = 128 << 10;
+
+	if (fd < 0 || peer_carries_fds())
+		return fd;
+	socket_tune(fd);
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room)) ||
+	    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room)))
+		fail("setsockopt: %s", strerror(errno));
+	return fd;
+}
+
+/* As socketpair() does it, by tcp. */
+static int tcp_pair(int pair[2])
+{
+	CLEANUP_CLOSE int listening = socket_listen(ANY_PORT);
+	char address[ADDRESS_TEXT];
+
+	if (listening < 0)
+		return listening;
+	address_bound_to(listening, address);
+	pair[0] = connect_to(address);
+	if (pair[0] < 0)
+		return pair[0];
+	pair[1] = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
+	return pair[1] < 0 ? -errno : 0;
 }
 
 /* A connection whose server's end is returned. */
@@ -172,9 +230,11 @@ static int make_pair(struct peer *peer, bool roomy)
 {
 	int room = 16 << 20;
 	int pair[2];
+	int ret = peer_carries_fds() ? socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) :
+				       tcp_pair(pair);
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
-		fail("socketpair: %s", strerror(errno));
+	if (ret)
+		fail("no pair of sockets: %s", strerror(ret == -1 ? errno : -ret));
 	/* What may be had without privileges depends on the host. */
 	if (roomy && setsockopt(pair[1], SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room)))
 		setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
@@ -187,6 +247,36 @@ static const char *more_option;
 void peer_set_option(const char *option)
 {
 	more_option = option;
+}
+
+/* The address behind the nth "listens at" in the server's log. */
+static void read_address(struct peer *peer, unsigned int nth, char *address, size_t size)
+{
+	static const char before[] = "listens at ";
+	int64_t deadline = 0;
+	const char *at;
+
+	do {
+		at = peer_log(peer);
+		for (unsigned int i = 0; at && i <= nth; i++) {
+			at = strstr(at, before);
+			at = at ? at + strlen(before) : NULL;
+		}
+		if (!at && !peer_time_left(&deadline))
+			fail("the server does not say where it listens");
+	} while (!at || !strchr(at, '\n'));
+	snprintf(address, size, "%.*s", (int)strcspn(at, " "), at);
+	address[strlen(address) - 1] = '\0'; /* the colon */
+}
+
+/* Its address, which a server at a port of the kernel's choice has to be asked for. */
+static void find_places(struct peer *peer, unsigned int how)
+{
+	if (peer_carries_fds())
+		return;
+	read_address(peer, 0, peer->path, sizeof(peer->path));
+	if (how & PEER_TWO)
+		read_address(peer, 1, peer->other_path, sizeof(peer->other_path));
 }
 
 struct peer *peer_start(const char *device, unsigned int how)
@@ -234,8 +324,10 @@ struct peer *peer_start(const char *device, unsigned int how)
 	peer->next = peers;
 	peers = peer;
 	signal(SIGABRT, on_abort);
-	if (how & PEER_LISTEN)
+	if (how & PEER_LISTEN) {
+		find_places(peer, how);
 		peer->fd = peer_connect(peer);
+	}
 	return peer;
 }
 
@@ -450,7 +542,7 @@ int peer_connect(const struct peer *peer)
 	int64_t deadline = 0;
 	int fd;
 
-	while ((fd = socket_connect(peer->path)) < 0) {
+	while ((fd = connect_to(peer->path)) < 0) {
 		siginfo_t info = { 0 };
 
 		waitid(P_PID, (id_t)peer->pid, &info, WEXITED | WNOHANG | WNOWAIT);
@@ -511,6 +603,7 @@ void peer_send(struct peer *peer, const void *bytes, size_t len, const int *fds,
 	ssize_t n;
 
 	if (nr_fds) {
+		peer_need_fds();
 		msg.msg_control = &control;
 		msg.msg_controllen = CMSG_SPACE(nr_fds * sizeof(int));
 		control.align.cmsg_level = SOL_SOCKET;
