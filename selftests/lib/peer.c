@@ -81,11 +81,16 @@ static void __attribute__((noreturn, format(printf, 1, 2))) fail(const char *fmt
 
 /* ---- transports ---- */
 
+static bool goes_by(const char *transport)
+{
+	const char *given = getenv("FASTPATH_TEST_TRANSPORT");
+
+	return given && !strcmp(given, transport);
+}
+
 bool peer_carries_fds(void)
 {
-	const char *transport = getenv("FASTPATH_TEST_TRANSPORT");
-
-	return !transport || strcmp(transport, "tcp") != 0;
+	return !goes_by("tcp") && !goes_by("vsock");
 }
 
 void peer_need_fds(void)
@@ -175,8 +180,17 @@ become_server(const struct peer *peer, char **argv, unsigned int how, int fd)
 	_exit(125);
 }
 
-/* Where the server is told to listen; the kernel chooses the port. */
-#define ANY_PORT "tcp:127.0.0.1:0"
+/* Where the server is told to listen: by tcp at a port of the kernel's choice, by vsock of ours. */
+static void remote_place(char *address, size_t size)
+{
+	static unsigned int last;
+
+	if (goes_by("tcp"))
+		snprintf(address, size, "tcp:127.0.0.1:0");
+	else
+		snprintf(address, size, "vsock:1:%u",
+			 0x10000 + 16 * (unsigned int)getpid() + last++);
+}
 
 static void make_place(struct peer *peer)
 {
@@ -190,8 +204,8 @@ static void make_place(struct peer *peer)
 	snprintf(peer->other_path, sizeof(peer->other_path), "%s/other", peer->dir);
 	if (peer_carries_fds())
 		return;
-	strcpy(peer->path, ANY_PORT);
-	strcpy(peer->other_path, ANY_PORT);
+	remote_place(peer->path, sizeof(peer->path));
+	remote_place(peer->other_path, sizeof(peer->other_path));
 }
 
 /* With no more room for a flood than a UNIX socket has. */
@@ -200,7 +214,7 @@ static int connect_to(const char *address)
 	int fd = socket_connect(address);
 	int room = 128 << 10;
 
-	if (fd < 0 || peer_carries_fds())
+	if (fd < 0 || !goes_by("tcp"))
 		return fd;
 	socket_tune(fd);
 	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room)) ||
@@ -209,15 +223,18 @@ static int connect_to(const char *address)
 	return fd;
 }
 
-/* As socketpair() does it, by tcp. */
-static int tcp_pair(int pair[2])
+/* As socketpair() does it, by a socket that listens. */
+static int remote_pair(int pair[2])
 {
-	CLEANUP_CLOSE int listening = socket_listen(ANY_PORT);
+	CLEANUP_CLOSE int listening = -1;
 	char address[ADDRESS_TEXT];
 
+	remote_place(address, sizeof(address));
+	listening = socket_listen(address);
 	if (listening < 0)
 		return listening;
-	address_bound_to(listening, address);
+	if (goes_by("tcp"))
+		address_bound_to(listening, address);
 	pair[0] = connect_to(address);
 	if (pair[0] < 0)
 		return pair[0];
@@ -231,7 +248,7 @@ static int make_pair(struct peer *peer, bool roomy)
 	int room = 16 << 20;
 	int pair[2];
 	int ret = peer_carries_fds() ? socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) :
-				       tcp_pair(pair);
+				       remote_pair(pair);
 
 	if (ret)
 		fail("no pair of sockets: %s", strerror(ret == -1 ? errno : -ret));
@@ -249,6 +266,14 @@ void peer_set_option(const char *option)
 	more_option = option;
 }
 
+static bool has_ended(const struct peer *peer)
+{
+	siginfo_t info = { 0 };
+
+	waitid(P_PID, (id_t)peer->pid, &info, WEXITED | WNOHANG | WNOWAIT);
+	return info.si_pid;
+}
+
 /* The address behind the nth "listens at" in the server's log. */
 static void read_address(struct peer *peer, unsigned int nth, char *address, size_t size)
 {
@@ -262,7 +287,7 @@ static void read_address(struct peer *peer, unsigned int nth, char *address, siz
 			at = strstr(at, before);
 			at = at ? at + strlen(before) : NULL;
 		}
-		if (!at && !peer_time_left(&deadline))
+		if (!at && (has_ended(peer) || !peer_time_left(&deadline)))
 			fail("the server does not say where it listens");
 	} while (!at || !strchr(at, '\n'));
 	snprintf(address, size, "%.*s", (int)strcspn(at, " "), at);
@@ -272,7 +297,7 @@ static void read_address(struct peer *peer, unsigned int nth, char *address, siz
 /* Its address, which a server at a port of the kernel's choice has to be asked for. */
 static void find_places(struct peer *peer, unsigned int how)
 {
-	if (peer_carries_fds())
+	if (!goes_by("tcp"))
 		return;
 	read_address(peer, 0, peer->path, sizeof(peer->path));
 	if (how & PEER_TWO)
@@ -543,10 +568,7 @@ int peer_connect(const struct peer *peer)
 	int fd;
 
 	while ((fd = connect_to(peer->path)) < 0) {
-		siginfo_t info = { 0 };
-
-		waitid(P_PID, (id_t)peer->pid, &info, WEXITED | WNOHANG | WNOWAIT);
-		if (info.si_pid || !peer_time_left(&deadline))
+		if (has_ended(peer) || !peer_time_left(&deadline))
 			fail("no server at %s: %s", peer->path, strerror(-fd));
 		sched_yield();
 	}

@@ -5,8 +5,8 @@
  * What goes wrong in here ends the test: one line says what, the server's log follows, abort().
  * Everything waits for at most PEER_DEADLINE_MS. Nothing outlives the test.
  *
- * With FASTPATH_TEST_TRANSPORT=tcp in the environment, connections are by tcp over loopback. A test
- * that sends or wants an fd is skipped then.
+ * With FASTPATH_TEST_TRANSPORT=tcp or =vsock in the environment, connections are by that, over
+ * loopback. A test that sends or wants an fd is skipped then.
  */
 #ifndef FASTPATH_SELFTESTS_PEER_H
 #define FASTPATH_SELFTESTS_PEER_H
