@@ -123,7 +123,7 @@ static int split(const char *text, const char *rest, char host[MAX_HOST], const 
 		return -EINVAL;
 	}
 	if (!len || len >= MAX_HOST) {
-		log_error("%s: host '%.*s' is %s", text, (int)len, rest,
+		log_error("%.64s: host '%.*s' is %s", text, (int)(len < 64 ? len : 64), rest,
 			  len ? "too long" : "empty");
 		return -EINVAL;
 	}

@@ -331,15 +331,15 @@ int fpc_open(int fd, const struct fpc_options *options, struct fpc **out)
 	return ret;
 }
 
-int fpc_connect(const char *path, const struct fpc_options *options, struct fpc **out)
+int fpc_connect(const char *address, const struct fpc_options *options, struct fpc **out)
 {
-	int fd = socket_connect(path);
+	int fd = socket_connect(address);
 	int ret = fd < 0 ? fd : fpc_open(fd, options, out);
 
 	if (ret || !(options->flags & FPC_RECONNECTS))
 		return ret;
-	(*out)->path = strdup(path);
-	if ((*out)->path)
+	(*out)->address = strdup(address);
+	if ((*out)->address)
 		return 0;
 	fpc_close(*out);
 	return -ENOMEM;
@@ -356,7 +356,7 @@ void fpc_close(struct fpc *client)
 	ring_close(client->ring);
 	fpc_free_windows(client);
 	fpc_free_irqs(client);
-	free(client->path);
+	free(client->address);
 	free(client);
 }
 

@@ -49,7 +49,7 @@ struct fpc {
 	struct ring_op timer; /* of the calls that nobody waits for */
 	int64_t timeout_ns;
 	unsigned int flags; /* FPC_RECONNECTS and the like */
-	char *path;	    /* of the server, to reconnect; NULL: not known */
+	char *address;	    /* of the server, to reconnect; NULL: not known */
 	struct fpc_limits limits;
 
 	uint16_t next_id;
