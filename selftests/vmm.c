@@ -228,6 +228,19 @@ TEST_F(vmm, hello_without_io_fds_rings_by_socket)
 	EXPECT_TRUE(contains(self->program.complained, " 1000 writes; by ioeventfd none"));
 }
 
+TEST_F(vmm, over_tcp_all_goes_by_message)
+{
+	char device[160];
+
+	NEEDS_KVM();
+	testdev_server_start_tcp(&self->served);
+	snprintf(device, sizeof(device), "vfio-user,socket=%s", self->served.path);
+	RUN("--device", device, "--payload", self->hello, "--stats");
+	EXPECT_EQ(0, self->program.status);
+	EXPECT_TRUE(contains(self->program.said, "rings 1000, heard 1000"));
+	EXPECT_TRUE(contains(self->program.complained, " 1000 writes; by ioeventfd none"));
+}
+
 BARE_GUEST(waits, "mov $" BARE_CONSOLE ", %ecx\n movb $'x', (%rcx)\n movb $10, (%rcx)\n"
 		  "0: jmp 0b\n");
 
