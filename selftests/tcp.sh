@@ -9,14 +9,14 @@ programs='commands stream in_flight feature pci'
 export FASTPATH_TEST_TRANSPORT=tcp
 number=0
 for program in $programs; do
-	said=$("$build/selftests/$program" 2>&1)
+	# What it says is no result of this script's.
+	said=$("$build/selftests/$program" 2>&1 | sed 's/^/# /'; exit "${PIPESTATUS[0]}")
 	status=$?
 	number=$((number + 1))
-	# The words of the tests that failed are indented: they are not this script's own results.
 	if [ $status -eq 0 ]; then
 		echo "ok $number - $program, over tcp"
 	else
-		echo "$said" | sed 's/^/# /'
+		echo "$said"
 		echo "not ok $number - $program, over tcp"
 	fi
 done

@@ -260,8 +260,10 @@ TEST_F(transport, interrupts_by_message_are_agreed_to_where_they_are_offered)
 
 TEST(interrupts_by_message_are_not_agreed_to_where_fds_can_travel)
 {
-	struct peer *peer = peer_start("far", PEER_OWN_CLASSES);
+	struct peer *peer;
 
+	unsetenv("FASTPATH_TEST_TRANSPORT");
+	peer = peer_start("far", PEER_OWN_CLASSES);
 	ASSERT_EQ(0, peer_version(peer, JSON_OFFER));
 	EXPECT_EQ(NULL, strstr((const char *)peer->reply.body + sizeof(struct wire_version),
 			       "vm_interrupt"));
