@@ -27,8 +27,9 @@ struct irq_control {
 };
 
 /*
- * Takes the interrupts that have no eventfd to a client whom fds can't reach. There every interrupt is wanted until the
- * client disables its kind, and again once it has named some of them by DATA_EVENTFD, without fds.
+ * Takes the interrupts that have no eventfd to a client whom fds can't reach. There every interrupt
+ * is wanted until the client disables its kind, and again once it has named some of them by
+ * DATA_EVENTFD, without fds.
  */
 struct irq_sink {
 	void (*fired)(struct irq_sink *sink, uint32_t index, uint32_t number);

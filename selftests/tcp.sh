@@ -1,8 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# What is true of the protocol's messages does not depend on what carries them: these programs again, over
-# tcp. Their tests of fds are skipped.
+# What is true of the protocol's messages does not depend on what carries them: these programs
+# again, over tcp. Their tests of fds are skipped.
 build=${FASTPATH_BUILD:-$(dirname "$0")/../build}
 programs='commands stream in_flight feature pci'
 

@@ -1,8 +1,9 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# Programs that can go by vsock, in a Linux guest under QEMU: its kernel has a vsock loopback, which few
-# hosts do. Neither KVM nor root is needed. QEMU and the guest's kernel are what .ci/qemu unpacked.
+# Programs that can go by vsock, in a Linux guest under QEMU: its kernel has a vsock loopback, which
+# few hosts do. Neither KVM nor root is needed. QEMU and the guest's kernel are what .ci/qemu
+# unpacked.
 set -u
 
 top=$(realpath "$(dirname "$0")/..")
