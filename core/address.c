@@ -189,6 +189,12 @@ int address_parse(const char *text, enum address_use use, struct address *addres
 	return form->parse(text, text + strlen(form->prefix), use, address);
 }
 
+int address_of_path(const char *path, struct address *address)
+{
+	*address = (struct address){ 0 };
+	return parse_unix(path, path, ADDRESS_LISTEN, address);
+}
+
 const char *address_path(const struct address *address)
 {
 	const struct sockaddr_un *un = (const struct sockaddr_un *)&address->at[0].name;

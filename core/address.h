@@ -42,6 +42,9 @@ enum address_use {
  */
 int address_parse(const char *text, enum address_use use, struct address *address);
 
+/* The address of the UNIX socket at `path`, whatever that looks like. -EINVAL, -ENAMETOOLONG. */
+int address_of_path(const char *path, struct address *address);
+
 /* The path of a UNIX socket; NULL: it is none. */
 const char *address_path(const struct address *address);
 

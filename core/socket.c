@@ -128,10 +128,10 @@ int socket_listen_at(const struct address *address, mode_t mode)
 	return address_path(address) ? listen_unix(address, mode) : listen_remote(address);
 }
 
-int socket_listen(const char *text)
+int socket_listen(const char *path)
 {
 	struct address address;
-	int ret = address_parse(text, ADDRESS_LISTEN, &address);
+	int ret = address_of_path(path, &address);
 
 	return ret ? ret : socket_listen_at(&address, 0600);
 }

@@ -17,8 +17,8 @@
  */
 int socket_listen_at(const struct address *address, mode_t mode);
 
-/* The same by its text (address.h), with mode 0600; -errno of address_parse(), too. */
-int socket_listen(const char *text);
+/* The same for the UNIX socket at `path`, with mode 0600; -errno of address_of_path(), too. */
+int socket_listen(const char *path);
 
 /* A socket connected to `text`, or -errno of address_parse() or connect(). */
 int socket_connect(const char *text);

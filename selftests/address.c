@@ -15,6 +15,7 @@
 #include "address.h"
 #include "kselftest_harness.h"
 #include "lib/capture.h"
+#include "lib/listen.h"
 #include "socket.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
@@ -34,6 +35,14 @@ TEST(a_path_is_a_unix_socket_with_or_without_its_prefix)
 		EXPECT_TRUE(address_is_local(&address));
 		EXPECT_FALSE(address.is_tcp);
 	}
+}
+
+TEST(a_path_that_is_meant_as_such_is_never_another_address)
+{
+	struct address address;
+
+	ASSERT_EQ(0, address_of_path("tcp:0.0.0.0:1", &address));
+	EXPECT_STREQ("tcp:0.0.0.0:1", address_path(&address));
 }
 
 TEST(a_vsock_address_is_a_cid_and_a_port)
@@ -200,7 +209,7 @@ TEST(a_listening_socket_tells_its_port_in_the_same_words)
 
 	for (unsigned int i = 0; i < COUNT(any); i++) {
 		char text[ADDRESS_TEXT];
-		int listening = socket_listen(any[i]);
+		int listening = listen_at(any[i]);
 		int fd;
 
 		if (listening == -EADDRNOTAVAIL || listening == -EAFNOSUPPORT)

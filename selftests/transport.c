@@ -16,6 +16,7 @@
 #include "fastpath-client.h"
 #include "fastpath.h"
 #include "kselftest_harness.h"
+#include "lib/listen.h"
 #include "lib/peer.h"
 #include "log.h"
 #include "socket.h"
@@ -193,7 +194,7 @@ FIXTURE_VARIANT_ADD(transport, vsock) {
 /* Whether this host can talk to itself by vsock: only then has it that address. */
 static int vsock_is_there(void)
 {
-	int fd = socket_listen("vsock:1:65535");
+	int fd = listen_at("vsock:1:65535");
 
 	if (fd >= 0)
 		close(fd);

@@ -23,6 +23,7 @@
 
 #include "cleanup.h"
 #include "fastpath.h"
+#include "listen.h"
 #include "program.h"
 #include "socket.h"
 
@@ -230,7 +231,7 @@ static int remote_pair(int pair[2])
 	char address[ADDRESS_TEXT];
 
 	remote_place(address, sizeof(address));
-	listening = socket_listen(address);
+	listening = listen_at(address);
 	if (listening < 0)
 		return listening;
 	if (goes_by("tcp"))

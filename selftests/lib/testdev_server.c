@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "device.h"
+#include "listen.h"
 #include "log.h"
 #include "server.h"
 #include "socket.h"
@@ -71,7 +72,7 @@ void testdev_server_start(struct testdev_server *served)
 void testdev_server_start_tcp(struct testdev_server *served)
 {
 	/* One that is free now: the server can't tell which one it would get. */
-	int fd = socket_listen("tcp:0");
+	int fd = listen_at("tcp:0");
 
 	if (fd < 0)
 		abort();
