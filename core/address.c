@@ -106,7 +106,7 @@ static int split(const char *text, const char *rest, char host[MAX_HOST], const 
 	size_t len;
 
 	if (!colon) {
-		strcpy(host, "127.0.0.1");
+		snprintf(host, MAX_HOST, "127.0.0.1");
 		*port = rest;
 		return 0;
 	}
