@@ -40,6 +40,7 @@ static void agree_on_fds(struct command_peer *peer, struct caps *ours)
 {
 	if (peer->no_fds) {
 		peer->caps.max_msg_fds = 0;
+		peer->caps.shadow_ioeventfd = false;
 		ours->max_msg_fds = 0;
 	}
 	peer->caps.vm_interrupt = peer->caps.vm_interrupt && peer->no_fds;
