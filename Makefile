@@ -40,7 +40,7 @@ CTL := $(call obj,$(wildcard core/probe*.c))
 CORE := $(filter-out $(CTL),$(call obj,$(filter-out $(MAINS),$(wildcard core/*.c))))
 CLIENT := $(call obj,$(wildcard core/client*.c))
 CLIENT_LIB := $(CLIENT) $(call obj,$(wildcard core/ring*.c) \
-	$(addprefix core/,$(addsuffix .c,caps channel fault log socket wire)))
+	$(addprefix core/,$(addsuffix .c,address caps channel fault fdkind log socket wire)))
 KVMFD := $(call obj,$(filter-out $(MAINS),$(wildcard kvmfd/*.c)))
 DEVICES := $(call obj,$(wildcard devices/*.c))
 LOOP := $(patsubst %,$B/payload/loop.o,$(wildcard bench/guest/loop.[cS]))
@@ -274,17 +274,21 @@ $B/fastpathd.json: $B/.places
 TESTS ?= $(basename $(notdir $(TEST_MAINS) $(wildcard selftests/*.sh)))
 test_path = $(if $(wildcard selftests/$1.sh),selftests/$1.sh,$B/selftests/$1)
 TEST_PATHS := $(foreach test,$(TESTS),$(call test_path,$(test)))
-QEMU_PARTS := $(if $(filter qemu,$(TESTS)),$B/qemu-guest build/qemu/made-by)
+QEMU_PARTS := $(if $(filter qemu,$(TESTS)),$B/qemu-guest) \
+	$(if $(filter qemu vsock,$(TESTS)),build/qemu/made-by)
+# What the scripts tcp and vsock run.
+AGAIN := $(if $(filter tcp vsock,$(TESTS)),$(addprefix $B/selftests/,\
+	commands feature in_flight pci stream transport))
 FUZZ_PARTS = $(if $(filter fuzz,$(TESTS)),$(FUZZ_PROGRAMS) $(FUZZ_SEEDS))
 
-check: all $(filter $B/%,$(TEST_PATHS)) $(QEMU_PARTS) $(FUZZ_PARTS) | build/.deps-check ## all selftests, or TESTS="NAME...", by prove
+check: all $(filter $B/%,$(TEST_PATHS)) $(QEMU_PARTS) $(AGAIN) $(FUZZ_PARTS) | build/.deps-check ## all selftests, or TESTS="NAME...", by prove
 	$(Q)FASTPATH_BUILD=$(abspath $B) SAN=$(SAN) \
 		prove $(if $V,-v) -j$(JOBS) -e .ci/tap $(TEST_PATHS)
 
 check-qemu: ## our devices in QEMU, and a Linux guest that uses them (no KVM needed)
 	$(Q)$(MAKE) --no-print-directory check TESTS=qemu
 
-# What the selftest qemu runs: without it, that one says why and is skipped.
+# What the selftests qemu and vsock run: without it they say why and are skipped.
 build/qemu/made-by: .ci/qemu
 	$(call say,UNPACK,$(@D))
 	$(Q)mkdir -p build

@@ -100,6 +100,9 @@ static int read_members(struct json_object *object, struct caps *caps, const cha
 	*why = "shadow_ioeventfd";
 	if (boolean(object, *why, &caps->shadow_ioeventfd))
 		return -EINVAL;
+	*why = "vm_interrupt";
+	if (boolean(object, *why, &caps->vm_interrupt))
+		return -EINVAL;
 	*why = "twin_socket";
 	return twin_socket(object, caps);
 }
@@ -156,12 +159,13 @@ int caps_format(const struct caps *caps, char *text, size_t size)
 	int len = snprintf(
 		text, size,
 		"{\"capabilities\":{\"max_msg_fds\":%u,\"max_data_xfer_size\":%llu,"
-		"\"max_dma_maps\":%llu,\"pgsizes\":%llu%s%s%s}}",
+		"\"max_dma_maps\":%llu,\"pgsizes\":%llu%s%s%s%s}}",
 		caps->max_msg_fds, (unsigned long long)caps->max_data_xfer_size,
 		(unsigned long long)caps->max_dma_maps, (unsigned long long)caps->pgsizes,
 		caps->write_multiple ? ",\"write_multiple\":true" : "",
 		caps->twin_socket ? ",\"twin_socket\":{\"supported\":true,\"fd_index\":0}" : "",
-		caps->shadow_ioeventfd ? ",\"shadow_ioeventfd\":true" : "");
+		caps->shadow_ioeventfd ? ",\"shadow_ioeventfd\":true" : "",
+		caps->vm_interrupt ? ",\"vm_interrupt\":true" : "");
 
 	return (size_t)len < size ? len + 1 : -ENOSPC;
 }

@@ -20,6 +20,8 @@ struct caps {
 	uint32_t twin_fd_index; /* of it in the peer's message */
 	/* Ours: the client's kernel can store a doorbell's value into memory before it signals. */
 	bool shadow_ioeventfd;
+	/* Interrupts may come as VM_INTERRUPT: offered and accepted only where no fd can travel. */
+	bool vm_interrupt;
 };
 
 /* What this implementation takes, as a server or a client. */

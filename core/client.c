@@ -177,6 +177,8 @@ int fpc_send(struct fpc *client, struct call *call, uint32_t flags)
 		return -ECONNRESET;
 	if (client->in_callback && !call->done)
 		return -EDEADLK;
+	if (call->nr_fds && client->no_fds)
+		return -E2BIG;
 	if (client->in_flight >= MAX_IN_FLIGHT)
 		return -EBUSY;
 	body = channel_begin(&client->channel, len);
@@ -286,6 +288,9 @@ int fpc_begin(struct fpc *client, int fd)
 
 	client->gone = false;
 	client->complaints = 0;
+	client->no_fds = !socket_carries_fds(fd);
+	if (client->no_fds)
+		socket_tune(fd);
 	channel_open(&client->channel, client->ring, fd, &channel_ops);
 	ret = fpc_negotiate(client, &twin);
 	if (ret)
@@ -326,15 +331,15 @@ int fpc_open(int fd, const struct fpc_options *options, struct fpc **out)
 	return ret;
 }
 
-int fpc_connect(const char *path, const struct fpc_options *options, struct fpc **out)
+int fpc_connect(const char *address, const struct fpc_options *options, struct fpc **out)
 {
-	int fd = socket_connect(path);
+	int fd = socket_connect(address);
 	int ret = fd < 0 ? fd : fpc_open(fd, options, out);
 
 	if (ret || !(options->flags & FPC_RECONNECTS))
 		return ret;
-	(*out)->path = strdup(path);
-	if ((*out)->path)
+	(*out)->address = strdup(address);
+	if ((*out)->address)
 		return 0;
 	fpc_close(*out);
 	return -ENOMEM;
@@ -351,7 +356,7 @@ void fpc_close(struct fpc *client)
 	ring_close(client->ring);
 	fpc_free_windows(client);
 	fpc_free_irqs(client);
-	free(client->path);
+	free(client->address);
 	free(client);
 }
 

@@ -49,7 +49,7 @@ struct fpc {
 	struct ring_op timer; /* of the calls that nobody waits for */
 	int64_t timeout_ns;
 	unsigned int flags; /* FPC_RECONNECTS and the like */
-	char *path;	    /* of the server, to reconnect; NULL: not known */
+	char *address;	    /* of the server, to reconnect; NULL: not known */
 	struct fpc_limits limits;
 
 	uint16_t next_id;
@@ -57,6 +57,7 @@ struct fpc {
 	unsigned int in_flight;
 	bool in_callback;
 	bool gone;
+	bool no_fds; /* they can't travel: what would need them goes by message */
 	unsigned int complaints;
 
 	struct fpc_window *windows;
@@ -100,6 +101,12 @@ void fpc_complain(struct fpc *client, const char *what, const struct wire_header
 
 /* Negotiates; may leave a twin socket at *twin, the caller's. (fpc_version.c) */
 int fpc_negotiate(struct fpc *client, int *twin);
+
+/*
+ * VM_INTERRUPT: signals what the user set as the trigger of that interrupt, if anything. -EOPNOTSUPP when
+ * none was offered, -EINVAL when it is cut short. (fpc_irq.c)
+ */
+int fpc_interrupted(struct fpc *client, const struct channel_msg *msg);
 
 /* Answers a command of the server, on the channel that it came by. (fpc_dma.c) */
 void fpc_serve(struct fpc *client, struct channel *channel, const struct channel_msg *msg);

@@ -14,7 +14,7 @@ struct fpc_window {
 	uint64_t address;
 	uint64_t size;
 	uint32_t flags;
-	int fd; /* a duplicate, to be mapped again; -1: none */
+	int fd; /* a duplicate, to be mapped again or, where it can't travel, to be served; -1: none */
 	uint64_t offset;
 	void *memory; /* the user's; NULL: not known */
 };
@@ -44,7 +44,7 @@ static int remember(struct fpc *client, const struct fpc_window *window)
 	if (!grown)
 		return -ENOMEM;
 	client->windows = grown;
-	if (window->fd >= 0 && client->flags & FPC_RECONNECTS) {
+	if (window->fd >= 0 && (client->no_fds || client->flags & FPC_RECONNECTS)) {
 		fd = fcntl(window->fd, F_DUPFD_CLOEXEC, 0);
 		if (fd < 0)
 			return -errno;
@@ -76,9 +76,12 @@ static int send_map(struct fpc *client, const struct fpc_window *window)
 		.cmd = WIRE_DMA_MAP,
 		.out = { { &map, sizeof(map) } },
 		.fds = &window->fd,
-		.nr_fds = window->fd >= 0,
+		.nr_fds = window->fd >= 0 && !client->no_fds,
 	};
 
+	/* How to use an fd, which is here and not there. */
+	if (window->fd >= 0 && client->no_fds)
+		map.flags &= ~(uint32_t)(WIRE_DMA_BY_MMAP | WIRE_DMA_BY_FILE_IO);
 	return fpc_run_plain(client, &call, 0);
 }
 
@@ -199,6 +202,30 @@ window_of(const struct fpc *client, const struct wire_dma_access *access, bool w
 	return NULL;
 }
 
+/* The file of a window whose fd can't travel. Its user may have made it shorter since. */
+static int reach_file(const struct fpc_window *window, const struct wire_dma_access *access,
+		      bool write, uint8_t *data)
+{
+	off_t at = (off_t)(window->offset + (access->address - window->address));
+	size_t left = (size_t)access->count;
+
+	while (left) {
+		ssize_t n = write ? pwrite(window->fd, data, left, at) :
+				    pread(window->fd, data, left, at);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (!n)
+			return -EFAULT;
+		if (n > 0) {
+			data += n;
+			left -= (size_t)n;
+			at += n;
+		}
+	}
+	return 0;
+}
+
 static int reach(struct fpc *client, const struct fpc_window *window,
 		 const struct wire_dma_access *access, bool write, void *data)
 {
@@ -211,6 +238,8 @@ static int reach(struct fpc *client, const struct fpc_window *window,
 		client->in_callback = false;
 		return ret;
 	}
+	if (client->no_fds && window->fd >= 0)
+		return reach_file(window, access, write, data);
 	if (!memory)
 		return -EFAULT;
 	memory += access->address - window->address;
@@ -273,12 +302,13 @@ static int serve_dma(struct fpc *client, struct channel *channel, const struct c
 	return ret;
 }
 
-static void refuse(struct channel *channel, const struct wire_header *hdr, int error)
+/* A bare header: what says that it is done, or failed. */
+static void answer(struct channel *channel, const struct wire_header *hdr, int error)
 {
 	struct wire_header reply = {
 		.msg_id = hdr->msg_id,
 		.cmd = hdr->cmd,
-		.flags = WIRE_TYPE_REPLY | WIRE_ERROR,
+		.flags = error ? WIRE_TYPE_REPLY | WIRE_ERROR : WIRE_TYPE_REPLY,
 		.error_no = (uint32_t)-error,
 	};
 
@@ -286,13 +316,27 @@ static void refuse(struct channel *channel, const struct wire_header *hdr, int e
 		channel_commit(channel, &reply, 0, NULL, 0);
 }
 
+static int serve_interrupt(struct fpc *client, struct channel *channel,
+			   const struct channel_msg *msg)
+{
+	int ret = fpc_interrupted(client, msg);
+
+	if (!ret)
+		answer(channel, &msg->hdr, 0);
+	return ret;
+}
+
 void fpc_serve(struct fpc *client, struct channel *channel, const struct channel_msg *msg)
 {
 	bool is_dma = msg->hdr.cmd == WIRE_DMA_READ || msg->hdr.cmd == WIRE_DMA_WRITE;
-	int ret = is_dma ? serve_dma(client, channel, msg) : -EOPNOTSUPP;
+	int ret = -EOPNOTSUPP;
 
+	if (is_dma)
+		ret = serve_dma(client, channel, msg);
+	else if (msg->hdr.cmd == WIRE_VM_INTERRUPT)
+		ret = serve_interrupt(client, channel, msg);
 	if (!ret)
 		return;
 	fpc_complain(client, "asked for what it can't have", &msg->hdr);
-	refuse(channel, &msg->hdr, ret);
+	answer(channel, &msg->hdr, ret);
 }

@@ -5,9 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "cleanup.h"
+#include "fdkind.h"
 
 /* No device has more of one kind. */
 #define MAX_IRQS 4096u
@@ -18,7 +21,7 @@ struct irq_record {
 	uint32_t index;
 	uint32_t action; /* WIRE_IRQ_ACTION_* */
 	uint32_t nr;
-	int *fds; /* duplicates; -1: not assigned */
+	int *fds; /* duplicates; -1: not assigned. Where fds can't travel we signal them ourselves */
 };
 
 /* ---- what is remembered ---- */
@@ -103,30 +106,47 @@ static int *duplicate(const int *fds, uint32_t nr)
 	return copies;
 }
 
-/* The server has agreed to `set`. */
-static void note(struct fpc *client, const struct wire_irq_set *set, const int *copies)
+/* The server has agreed to `set`, which brought no fds. */
+static void note(struct fpc *client, const struct wire_irq_set *set)
 {
-	struct irq_record *record;
+	bool disables = set->flags & WIRE_IRQ_DATA_NONE && set->flags & WIRE_IRQ_ACTION_TRIGGER &&
+			!set->count;
 
-	if (set->flags & WIRE_IRQ_DATA_NONE && set->flags & WIRE_IRQ_ACTION_TRIGGER && !set->count)
-		for (record = client->irqs; record; record = record->next)
-			if (record->index == set->index)
-				record_drop(record, 0, record->nr);
-	if (!(set->flags & WIRE_IRQ_DATA_EVENTFD))
-		return;
-	record = record_of(client, set->index, set->flags & WIRE_IRQ_ACTIONS);
-	if (!record)
-		return;
-	record_drop(record, set->start, set->count);
-	for (uint32_t i = 0; copies && i < set->count; i++)
-		record->fds[set->start + i] = copies[i];
+	for (struct irq_record *record = client->irqs; record; record = record->next) {
+		if (record->index != set->index)
+			continue;
+		if (disables)
+			record_drop(record, 0, record->nr);
+		else if (set->flags & WIRE_IRQ_DATA_EVENTFD &&
+			 record->action == (set->flags & WIRE_IRQ_ACTIONS))
+			record_drop(record, set->start, set->count);
+	}
+}
+
+/* What is noted of `set` becomes `fds`, and the other way round. */
+static void exchange(struct fpc *client, const struct wire_irq_set *set, int *fds)
+{
+	struct irq_record *record = record_of(client, set->index, set->flags & WIRE_IRQ_ACTIONS);
+
+	for (uint32_t i = 0; i < set->count; i++) {
+		int old = record->fds[set->start + i];
+
+		record->fds[set->start + i] = fds[i];
+		fds[i] = old;
+	}
 }
 
 /* ---- DEVICE_SET_IRQS ---- */
 
+/* So many eventfds may be set in one message. */
+static uint32_t max_irqs(const struct fpc *client)
+{
+	return client->no_fds ? MAX_IRQS : fpc_max_fds(client);
+}
+
 static int send_set(struct fpc *client, struct wire_irq_set *set, const void *data)
 {
-	bool by_eventfd = set->flags & WIRE_IRQ_DATA_EVENTFD;
+	bool by_eventfd = set->flags & WIRE_IRQ_DATA_EVENTFD && !client->no_fds;
 	size_t bools = set->flags & WIRE_IRQ_DATA_BOOL ? set->count : 0;
 	struct call call = {
 		.cmd = WIRE_DEVICE_SET_IRQS,
@@ -141,30 +161,55 @@ static int send_set(struct fpc *client, struct wire_irq_set *set, const void *da
 	return fpc_run_plain(client, &call, 0);
 }
 
+/* What could not be remembered, or used, is not sent. */
+static int check_fds(const struct fpc *client, const struct wire_irq_set *set, const int *fds)
+{
+	if (set->start > MAX_IRQS || set->count > max_irqs(client))
+		return -E2BIG;
+	if (!client->no_fds)
+		return 0;
+	if (!(set->flags & WIRE_IRQ_ACTION_TRIGGER))
+		return -EOPNOTSUPP;
+	for (uint32_t i = 0; i < set->count; i++)
+		if (!fd_is_eventfd(fds[i]))
+			return -EINVAL;
+	return 0;
+}
+
+/*
+ * Sends it, and remembers it before: an interrupt may come with the answer.
+ */
+static int send_fds_and_note(struct fpc *client, struct wire_irq_set *set, const int *fds)
+{
+	int ret = check_fds(client, set, fds);
+	CLEANUP_FREE int *copies = NULL;
+
+	if (!ret)
+		ret = record_prepare(client, set->index, set->flags & WIRE_IRQ_ACTIONS,
+				     set->start + set->count);
+	if (ret)
+		return ret;
+	copies = duplicate(fds, set->count);
+	if (!copies)
+		return -ENOMEM;
+	exchange(client, set, copies);
+	ret = send_set(client, set, fds);
+	if (ret)
+		exchange(client, set, copies);
+	close_all(copies, set->count);
+	return ret;
+}
+
 /* The same, and remembers it. */
 static int send_and_note(struct fpc *client, struct wire_irq_set *set, const void *data)
 {
-	bool brings_fds = set->flags & WIRE_IRQ_DATA_EVENTFD && data;
-	int *copies = NULL;
 	int ret;
 
-	if (brings_fds) {
-		if (set->start > MAX_IRQS || set->count > fpc_max_fds(client))
-			return -E2BIG;
-		ret = record_prepare(client, set->index, set->flags & WIRE_IRQ_ACTIONS,
-				     set->start + set->count);
-		if (ret)
-			return ret;
-		copies = duplicate(data, set->count);
-		if (!copies)
-			return -ENOMEM;
-	}
+	if (set->flags & WIRE_IRQ_DATA_EVENTFD && data)
+		return send_fds_and_note(client, set, data);
 	ret = send_set(client, set, data);
 	if (!ret)
-		note(client, set, copies);
-	else
-		close_all(copies, brings_fds ? set->count : 0);
-	free(copies);
+		note(client, set);
 	return ret;
 }
 
@@ -178,15 +223,16 @@ int fpc_set_irqs(struct fpc *client, uint32_t flags, uint32_t index, uint32_t st
 		.count = count,
 	};
 
-	return client->flags & FPC_RECONNECTS ? send_and_note(client, &set, data) :
-						send_set(client, &set, data);
+	return client->no_fds || client->flags & FPC_RECONNECTS ?
+		       send_and_note(client, &set, data) :
+		       send_set(client, &set, data);
 }
 
 /* Sets fds[0] to fds[count - 1], as many in a message as the server takes. */
 static int set_eventfds(struct fpc *client, struct wire_irq_set set, const int *fds, bool remembers)
 {
 	uint32_t left = set.count;
-	uint32_t most = fpc_max_fds(client);
+	uint32_t most = max_irqs(client);
 	int ret = most ? 0 : -E2BIG;
 
 	while (left && !ret) {
@@ -249,6 +295,28 @@ void fpc_irqs_close(struct fpc *client, uint32_t index, uint32_t start, uint32_t
 		cleanup_close(&fds[i]);
 		fds[i] = -1;
 	}
+}
+
+/* ---- those that come as messages ---- */
+
+int fpc_interrupted(struct fpc *client, const struct channel_msg *msg)
+{
+	const struct irq_record *record;
+	struct wire_vm_interrupt interrupt;
+	uint64_t one = 1;
+
+	if (!client->no_fds)
+		return -EOPNOTSUPP;
+	if (msg->body_len < sizeof(interrupt))
+		return -EINVAL;
+	memcpy(&interrupt, msg->body, sizeof(interrupt));
+	record = record_of(client, interrupt.index, WIRE_IRQ_ACTION_TRIGGER);
+	/* Servers tell of those that nobody asked for, too. */
+	if (!record || interrupt.subindex >= record->nr || record->fds[interrupt.subindex] < 0)
+		return 0;
+	if (write(record->fds[interrupt.subindex], &one, sizeof(one)) < 0)
+		return 0; /* full: it is signalled, as far as it can be */
+	return 0;
 }
 
 /* ---- once more ---- */

@@ -53,12 +53,13 @@ int fpc_reopen(struct fpc *client, int fd)
 static bool may_pass(int error)
 {
 	return error == -ECONNREFUSED || error == -ENOENT || error == -EAGAIN ||
-	       error == -ECONNRESET || error == -EPIPE;
+	       error == -ECONNRESET || error == -EPIPE || error == -EHOSTUNREACH ||
+	       error == -ENETUNREACH;
 }
 
 static int attempt(struct fpc *client)
 {
-	int fd = socket_connect(client->path);
+	int fd = socket_connect(client->address);
 
 	return fd < 0 ? fd : fpc_reopen(client, fd);
 }
@@ -71,7 +72,7 @@ int fpc_reconnect(struct fpc *client, unsigned int within_ms)
 
 	if (client->in_callback)
 		return -EDEADLK;
-	if (!client->path)
+	if (!client->address)
 		return -EINVAL;
 	while ((ret = attempt(client)) < 0 && may_pass(ret)) {
 		struct timespec pause = {

@@ -17,16 +17,22 @@ struct version_msg {
 	char json[MAX_JSON];
 };
 
+static bool wants_twin(const struct fpc *client)
+{
+	return !client->no_fds && !(client->flags & FPC_NO_TWIN_SOCKET);
+}
+
 static ssize_t offer(const struct fpc *client, struct version_msg *out)
 {
 	struct caps ours = caps_ours;
 	int json;
 
 	/* A server's answer may bring as many fds as the ring can take. */
-	ours.max_msg_fds = RING_MAX_FDS;
+	ours.max_msg_fds = client->no_fds ? 0 : RING_MAX_FDS;
 	ours.write_multiple = true;
-	ours.twin_socket = !(client->flags & FPC_NO_TWIN_SOCKET);
-	ours.shadow_ioeventfd = client->flags & FPC_SHADOW_IOEVENTFD;
+	ours.twin_socket = wants_twin(client);
+	ours.shadow_ioeventfd = !client->no_fds && client->flags & FPC_SHADOW_IOEVENTFD;
+	ours.vm_interrupt = client->no_fds;
 	out->version = (struct wire_version){ WIRE_MAJOR, WIRE_MINOR };
 	json = caps_format(&ours, out->json, sizeof(out->json));
 	return json < 0 ? json : (ssize_t)sizeof(out->version) + json;
@@ -64,7 +70,7 @@ static bool is_stream_socket(int fd)
 static int take_twin(const struct fpc *client, const struct caps *theirs, struct call *call,
 		     int *twin)
 {
-	if (!theirs->twin_socket || client->flags & FPC_NO_TWIN_SOCKET)
+	if (!theirs->twin_socket || !wants_twin(client))
 		return 0;
 	if (theirs->twin_fd_index >= call->nr_reply_fds ||
 	    !is_stream_socket(call->reply_fds[theirs->twin_fd_index])) {
@@ -99,12 +105,13 @@ int fpc_negotiate(struct fpc *client, int *twin)
 		return ret;
 	client->limits = (struct fpc_limits){
 		.minor = msg[1].version.minor,
-		.max_msg_fds = theirs.max_msg_fds,
+		.max_msg_fds = client->no_fds ? 0 : theirs.max_msg_fds,
 		.max_data_xfer = theirs.max_data_xfer_size,
 		.max_dma_maps = theirs.max_dma_maps,
 		.pgsizes = theirs.pgsizes,
 		.write_multiple = theirs.write_multiple,
 		.twin_socket = *twin >= 0,
+		.vm_interrupt = client->no_fds && theirs.vm_interrupt,
 	};
 	return 0;
 }

@@ -35,6 +35,18 @@ static int make_twin(struct request *request)
 	return 0;
 }
 
+/* Where fds can't travel neither end takes any, and messages stand for the eventfds of interrupts. */
+static void agree_on_fds(struct command_peer *peer, struct caps *ours)
+{
+	if (peer->no_fds) {
+		peer->caps.max_msg_fds = 0;
+		peer->caps.shadow_ioeventfd = false;
+		ours->max_msg_fds = 0;
+	}
+	peer->caps.vm_interrupt = peer->caps.vm_interrupt && peer->no_fds;
+	ours->vm_interrupt = peer->caps.vm_interrupt;
+}
+
 static ssize_t do_version(struct request *request, void *reply)
 {
 	struct command_peer *peer = request->peer;
@@ -55,6 +67,7 @@ static ssize_t do_version(struct request *request, void *reply)
 	if (caps_parse(msg->body + sizeof(asked), msg->body_len - sizeof(asked), &peer->caps, &why))
 		return refuse_member(&request->why, why, msg->body + sizeof(asked),
 				     msg->body_len - sizeof(asked));
+	agree_on_fds(peer, &ours);
 	if (asked.minor < version.minor)
 		version.minor = asked.minor;
 	ours.shadow_ioeventfd = peer->caps.shadow_ioeventfd;
@@ -63,7 +76,7 @@ static ssize_t do_version(struct request *request, void *reply)
 	if (len < 0)
 		return len;
 	peer->negotiated = true;
-	device_attach(request->dev);
+	device_attach(request->dev, peer->caps.vm_interrupt);
 	return answer(reply, &version, sizeof(version)) + len;
 }
 

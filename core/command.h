@@ -27,6 +27,7 @@ struct command_peer {
 	struct caps caps;
 	bool negotiated; /* VERSION has been answered */
 	bool doomed;	 /* the connection ends with this message */
+	bool no_fds;	 /* nor can it be sent any, whatever it says, or send us some */
 	enum command_io_fds io_fds;
 	int twin_fd; /* our end of a twin socket that VERSION has made; -1: none */
 };

@@ -77,7 +77,11 @@ static const struct option long_options[] = {
 static const struct fp_key common_keys[] = {
 	{ .name = "name", .help = "what the device is called; default: NAME, NAME-2 and so on" },
 	{ .name = "socket",
-	  .help = "PATH to listen at; needed unless --socket-path or --fd is given" },
+	  .help = "ADDRESS to listen at; needed unless --socket-path or --fd is given" },
+	{ .name = "mode", .help = "of a UNIX socket's file, octal; default 0600" },
+	{ .name = "uid", .help = "the only user who may connect to a UNIX socket, a number" },
+	{ .name = "allow-remote",
+	  .help = "on: tcp may listen where other hosts can connect; default off" },
 	{ .name = "io-fds-layout", .help = "deployed (48-byte entries, the default) or spec (40)" },
 	{ 0 },
 };
@@ -102,9 +106,9 @@ static void usage(FILE *to, const char *program)
 {
 	fprintf(to,
 		"Usage: %s --device NAME[,key=value...] [--device ...] [options]\n"
-		"Serves vfio-user devices, each at a UNIX socket, until SIGTERM.\n\n"
+		"Serves vfio-user devices, each at an address of its own, until SIGTERM.\n\n"
 		"  --device NAME[,key=value...]  a device; repeatable\n"
-		"  --socket-path=PATH            where the one device listens\n"
+		"  --socket-path=ADDRESS         where the one device listens\n"
 		"  --fd=N                        the one device's client is connected on fd N\n"
 		"  --wait=POLICY                 how to wait for work: block (the default), or\n"
 		"                                spin=MICROSECONDS to look for it before sleeping\n"
@@ -115,6 +119,8 @@ static void usage(FILE *to, const char *program)
 		"                                six times to read its answers; 0: for ever\n"
 		"  --log-level=LEVEL             error, warn (the default), info or debug\n"
 		"  --help, --version\n\n"
+		"An ADDRESS is unix:PATH or just PATH, vsock:CID:PORT or vsock:any:PORT,\n"
+		"tcp:HOST:PORT or tcp:PORT.\n\n"
 		"Devices and their keys:\n",
 		program);
 	print_devices(to);
@@ -185,7 +191,8 @@ static int parse_device(struct wanted *wanted, const char *text)
 	device->name = keyval_get(wanted->pairs, (size_t)nr, "name");
 	device->socket = keyval_get(wanted->pairs, (size_t)nr, "socket");
 	device->fd = -1;
-	if (parse_layout(keyval_get(wanted->pairs, (size_t)nr, "io-fds-layout"), &device->io_fds))
+	if (parse_layout(keyval_get(wanted->pairs, (size_t)nr, "io-fds-layout"), &device->io_fds) ||
+	    admission_parse(&device->admission, wanted->pairs, (size_t)nr))
 		return -EINVAL;
 	return sort_keys(wanted, (size_t)nr);
 }
@@ -338,7 +345,7 @@ static int place(struct options *options)
 	}
 	for (size_t i = 0; i < options->nr_wanted; i++)
 		if (!options->wanted[i].device.socket) {
-			log_error("--device %s: no socket=PATH",
+			log_error("--device %s: no socket=ADDRESS",
 				  options->wanted[i].device.class_->name);
 			return -EINVAL;
 		}

@@ -327,8 +327,10 @@ int device_open(const struct fp_class *class_, const char *name, struct ring *ri
 	return ret;
 }
 
-void device_attach(struct fp_device *dev)
+void device_attach(struct fp_device *dev, bool irqs_by_message)
 {
+	for (unsigned int i = 0; irqs_by_message && i < FP_NR_IRQS; i++)
+		irq_by_message(&dev->irqs[i], &dev->link->irqs);
 	dev->has_client = true;
 	tell(dev, FP_CLIENT_CAME, NULL);
 }

@@ -33,6 +33,7 @@ struct device_link {
 	bool (*is_behind)(struct device_link *link);
 	/* The reset that the class had put off is done. */
 	void (*reset_done)(struct device_link *link);
+	struct irq_sink irqs; /* to the client by VM_INTERRUPT */
 };
 
 struct fp_device {
@@ -96,8 +97,8 @@ int device_open(const struct fp_class *class_, const char *name, struct ring *ri
 /* The key `name` of a class, or NULL. */
 const struct fp_key *device_key(const struct fp_class *class_, const char *name);
 
-/* The client is there: VERSION is done. */
-void device_attach(struct fp_device *dev);
+/* The client is there: VERSION is done. It may want its interrupts by message. */
+void device_attach(struct fp_device *dev, bool irqs_by_message);
 
 /* The client is gone: drops all it had set up. The device's state stays. */
 void device_detach(struct fp_device *dev);

@@ -201,10 +201,18 @@ struct fpc_options {
 };
 
 /*
- * Connects to the UNIX socket `path` and negotiates VERSION. On success *out is to be given to
- * fpc_close(). -errno of connect() when nobody listens, and as above.
+ * Connects to `address` and negotiates VERSION: "unix:PATH" or just a path, "vsock:CID:PORT",
+ * "tcp:HOST:PORT", or "tcp:PORT" on this host. On success *out is to be given to fpc_close().
+ * -EINVAL, -ENAMETOOLONG, -ENOENT or -EAGAIN for an address that is none or whose host is not
+ * found, which the log explains; -errno of connect() when nobody listens; and as above.
+ *
+ * By vsock and tcp no fd can travel. Then there are no io fds, no region can be mapped and no fd
+ * can be sent (-E2BIG); memory and interrupts are what they are elsewhere, by message:
+ *  - the server's accesses to a window that has an fd are served with pread() and pwrite(),
+ *  - the eventfds of interrupts are signalled by this library, which has to be in a call or in
+ *    fpc_turn() for that, as for the server's other commands.
  */
-int fpc_connect(const char *path, const struct fpc_options *options, struct fpc **out);
+int fpc_connect(const char *address, const struct fpc_options *options, struct fpc **out);
 
 /* The same over a connected socket. Takes `fd`, also on failure. */
 int fpc_open(int fd, const struct fpc_options *options, struct fpc **out);
@@ -224,6 +232,7 @@ struct fpc_limits {
 	uint64_t pgsizes;    /* of DMA windows: the OR of the sizes */
 	bool write_multiple; /* REGION_WRITE_MULTI can be used */
 	bool twin_socket;    /* the server's commands have a socket of their own */
+	bool vm_interrupt;   /* interrupts come as messages: no fds can travel */
 };
 
 const struct fpc_limits *fpc_limits(const struct fpc *client);
@@ -416,7 +425,8 @@ typedef int fpc_dma_fn(void *opaque, bool write, uint64_t address, void *data, u
 
 /*
  * Has the server's accesses to all windows answered by `fn`; NULL: from the memory given to
- * fpc_dma_map_memory(), and EFAULT for other windows.
+ * fpc_dma_map_memory(), by the file where the server could not be given it, and EFAULT for other
+ * windows.
  */
 void fpc_set_dma(struct fpc *client, fpc_dma_fn *fn, void *opaque);
 
@@ -425,6 +435,7 @@ void fpc_set_dma(struct fpc *client, fpc_dma_fn *fn, void *opaque);
 /*
  * DEVICE_SET_IRQS. `flags` are FPC_IRQ_*. With DATA_EVENTFD `data` is `count` ints, fds that stay
  * the caller's, or NULL to de-assign; with DATA_BOOL it is `count` bytes; else NULL.
+ * -EOPNOTSUPP for masks by eventfd where fds can't travel: masking by DATA_NONE and BOOL works.
  */
 int fpc_set_irqs(struct fpc *client, uint32_t flags, uint32_t index, uint32_t start, uint32_t count,
 		 const void *data);

@@ -21,6 +21,7 @@ int irq_open(struct irq_kind *kind, struct ring *ring, uint32_t index, uint32_t 
 {
 	*kind = (struct irq_kind){
 		.ring = ring,
+		.index = index,
 		.count = count,
 		.flags = kind_flags[index],
 		.irqs = calloc(count ? count : 1, sizeof(*kind->irqs)),
@@ -42,16 +43,24 @@ static void drop_fd(struct irq_kind *kind, int *fd)
 		ring_close_fd(kind->ring, take_fd(fd));
 }
 
+static bool is_wanted(const struct irq_kind *kind, const struct irq *irq)
+{
+	return irq->eventfd >= 0 || (kind->sink && !kind->disabled);
+}
+
 static void fire(struct irq_kind *kind, struct irq *irq)
 {
-	if (irq->eventfd < 0)
+	if (!is_wanted(kind, irq))
 		return;
 	if (irq->masked) {
 		irq->pending = true;
 		return;
 	}
 	irq->masked = kind->flags & WIRE_IRQ_AUTOMASKED;
-	ring_signal(kind->ring, irq->eventfd);
+	if (irq->eventfd >= 0)
+		ring_signal(kind->ring, irq->eventfd);
+	else
+		kind->sink->fired(kind->sink, kind->index, (uint32_t)(irq - kind->irqs));
 }
 
 static void set_mask(struct irq_kind *kind, struct irq *irq, bool masked)
@@ -133,6 +142,7 @@ static int check(const struct irq_kind *kind, const struct irq_request *request,
 
 static void set_eventfds(struct irq_kind *kind, const struct irq_request *request)
 {
+	kind->disabled = false;
 	for (uint32_t i = 0; i < request->count; i++) {
 		struct irq *irq = &kind->irqs[request->start + i];
 
@@ -152,6 +162,19 @@ static void act(struct irq_kind *kind, struct irq *irq, uint32_t action)
 		set_mask(kind, irq, action == WIRE_IRQ_ACTION_MASK);
 }
 
+/* Nothing fires until the client names eventfds again, or their lack. */
+static void disable(struct irq_kind *kind)
+{
+	control_set(&kind->mask, -1);
+	control_set(&kind->unmask, -1);
+	for (uint32_t i = 0; i < kind->count; i++) {
+		drop_fd(kind, &kind->irqs[i].eventfd);
+		kind->irqs[i].masked = false;
+		kind->irqs[i].pending = false;
+	}
+	kind->disabled = true;
+}
+
 int irq_set(struct irq_kind *kind, const struct irq_request *request, struct refusal *why)
 {
 	uint32_t action = request->flags & WIRE_IRQ_ACTIONS;
@@ -160,7 +183,7 @@ int irq_set(struct irq_kind *kind, const struct irq_request *request, struct ref
 	if (ret)
 		return ret;
 	if (!request->count) {
-		irq_forget(kind);
+		disable(kind);
 		return 0;
 	}
 	if (request->flags & WIRE_IRQ_DATA_EVENTFD) {
@@ -185,15 +208,16 @@ int irq_trigger(struct irq_kind *kind, uint32_t number)
 	return 0;
 }
 
+void irq_by_message(struct irq_kind *kind, struct irq_sink *sink)
+{
+	kind->sink = sink;
+	kind->disabled = false;
+}
+
 void irq_forget(struct irq_kind *kind)
 {
-	control_set(&kind->mask, -1);
-	control_set(&kind->unmask, -1);
-	for (uint32_t i = 0; i < kind->count; i++) {
-		drop_fd(kind, &kind->irqs[i].eventfd);
-		kind->irqs[i].masked = false;
-		kind->irqs[i].pending = false;
-	}
+	disable(kind);
+	kind->sink = NULL;
 }
 
 void irq_close(struct irq_kind *kind)

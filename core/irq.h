@@ -13,7 +13,7 @@
 #include "wire.h"
 
 struct irq {
-	int eventfd; /* signalled when it fires; -1: nobody asked */
+	int eventfd; /* signalled when it fires; -1: none */
 	bool masked;
 	bool pending; /* fired while masked */
 };
@@ -26,8 +26,20 @@ struct irq_control {
 	bool masks;
 };
 
+/*
+ * Takes the interrupts that have no eventfd to a client whom fds can't reach. There every interrupt
+ * is wanted until the client disables its kind, and again once it has named some of them by
+ * DATA_EVENTFD, without fds.
+ */
+struct irq_sink {
+	void (*fired)(struct irq_sink *sink, uint32_t index, uint32_t number);
+};
+
 struct irq_kind {
 	struct ring *ring;
+	struct irq_sink *sink; /* NULL: without an eventfd nobody hears of them */
+	bool disabled;	       /* the sink is not to hear of them either */
+	uint32_t index;
 	uint32_t count;
 	uint32_t flags; /* WIRE_IRQ_* of DEVICE_GET_IRQ_INFO */
 	struct irq *irqs;
@@ -54,6 +66,9 @@ struct irq_request {
  * where the kind has none.
  */
 int irq_set(struct irq_kind *kind, const struct irq_request *request, struct refusal *why);
+
+/* Gives what has no eventfd to `sink`, until irq_forget(). */
+void irq_by_message(struct irq_kind *kind, struct irq_sink *sink);
 
 /* Fires one; see fp_irq_trigger(). */
 int irq_trigger(struct irq_kind *kind, uint32_t number);

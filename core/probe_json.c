@@ -74,6 +74,7 @@ static void put_server(struct json_object *root, const struct probe *probe)
 	put_number(caps, "pgsizes", limits->pgsizes);
 	put_bool(caps, "write_multiple", limits->write_multiple);
 	put_bool(caps, "twin_socket", limits->twin_socket);
+	put_bool(caps, "vm_interrupt", limits->vm_interrupt);
 }
 
 static void put_device(struct json_object *root, const struct probe *probe)

@@ -40,6 +40,28 @@ static void print_size(uint64_t bytes)
 	printf("%" PRIu64 " %s", bytes, units[unit]);
 }
 
+static void print_offers(const struct fpc_limits *limits)
+{
+	const struct {
+		bool offered;
+		const char *what;
+	} offers[] = {
+		{ limits->write_multiple, "REGION_WRITE_MULTI" },
+		{ limits->twin_socket, "a twin socket" },
+		{ limits->vm_interrupt, "interrupts by message" },
+	};
+	const char *before = "";
+
+	printf("  offers  ");
+	for (size_t i = 0; i < sizeof(offers) / sizeof(*offers); i++) {
+		if (!offers[i].offered)
+			continue;
+		printf("%s%s", before, offers[i].what);
+		before = ", ";
+	}
+	printf("%s\n", *before ? "" : "nothing more");
+}
+
 static void print_server(const struct probe *probe)
 {
 	const struct fpc_limits *limits = &probe->limits;
@@ -49,11 +71,7 @@ static void print_server(const struct probe *probe)
 	print_size(limits->max_data_xfer);
 	printf(" a transfer, %" PRIu64 " DMA windows, page sizes %#" PRIx64 "\n",
 	       limits->max_dma_maps, limits->pgsizes);
-	printf("  offers  %s%s%s\n", limits->write_multiple ? "REGION_WRITE_MULTI" : "",
-	       limits->write_multiple && limits->twin_socket ? ", " : "",
-	       limits->twin_socket    ? "a twin socket" :
-	       limits->write_multiple ? "" :
-					"nothing more");
+	print_offers(limits);
 }
 
 static void print_device(const struct probe *probe)

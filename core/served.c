@@ -24,7 +24,9 @@ struct served {
 	struct ring *ring;
 	struct fp_device *dev;
 	char *name; /* for the log: the class, and the socket */
-	char *socket;
+	struct address address;
+	const char *file; /* its socket's, as long as that is ours; NULL: none */
+	struct admission admission;
 	char *state;   /* the file in which the device's state is kept; NULL: nowhere */
 	int listen_fd; /* -1: it has one client and no more */
 	struct ring_op accept;
@@ -86,25 +88,41 @@ static int start_session(struct served *served, int fd)
 	return ret;
 }
 
+/* Whether one more that is refused is worth a line. */
+static bool may_tell(struct served *served)
+{
+	if (served->refused == MAX_REFUSED)
+		log_warn("%s: further clients are refused without a line here", served->name);
+	return served->refused++ < MAX_REFUSED;
+}
+
 /* What it asks first is VERSION, its first message number 0: so that it learns why. */
-static void turn_away(struct served *served, int fd)
+static void turn_away(struct served *served, int fd, int error)
 {
 	struct wire_header reply = {
 		.cmd = WIRE_VERSION,
 		.msg_size = sizeof(reply),
 		.flags = WIRE_TYPE_REPLY | WIRE_ERROR,
-		.error_no = EBUSY,
+		.error_no = (uint32_t)-error,
 	};
 
-	if (served->refused < MAX_REFUSED)
-		log_warn("%s: a second client is refused: the device has one", served->name);
-	else if (served->refused == MAX_REFUSED)
-		log_warn("%s: further second clients are refused without a line here",
-			 served->name);
-	served->refused++;
 	if (send(fd, &reply, sizeof(reply), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		log_debug("%s: it has left already", served->name);
 	close(fd);
+}
+
+/* A client of a user who is not let in gets no further than to be told so. */
+static bool is_admitted(struct served *served, int fd)
+{
+	uid_t uid;
+
+	if (admission_admits(&served->admission, fd, &uid))
+		return true;
+	if (may_tell(served))
+		log_warn("%s: a client of uid %d is refused: only uid %u may connect", served->name,
+			 (int)uid, served->admission.uid);
+	turn_away(served, fd, -EPERM);
+	return false;
 }
 
 static void retry_accept(struct ring_op *op, int res, const struct ring_received *received)
@@ -129,32 +147,58 @@ static void accepted(struct ring_op *op, int fd, const struct ring_received *rec
 		return;
 	}
 	served->is_short = false;
+	if (!is_admitted(served, fd))
+		return;
 	if (!served->session) {
 		start_session(served, fd);
 	} else if (served->next_fd < 0 && session_is_leaving(served->session)) {
 		served->next_fd = fd;
 	} else {
-		turn_away(served, fd);
+		if (may_tell(served))
+			log_warn("%s: a second client is refused: the device has one",
+				 served->name);
+		turn_away(served, fd, -EBUSY);
 	}
 }
 
-static int listen_at(struct served *served, const char *path)
+static int open_socket(struct served *served, const char *text)
 {
-	int fd = socket_listen(path);
+	int fd = socket_listen_at(&served->address, admission_mode(&served->admission));
 
 	if (fd == -EADDRINUSE)
-		log_error("socket=%s: a server listens there already", path);
+		log_error("socket=%s: a server listens there already", text);
 	else if (fd == -EEXIST)
-		log_error("socket=%s: there is a file that is not a socket", path);
+		log_error("socket=%s: there is a file that is not a socket", text);
 	else if (fd < 0)
-		log_error("socket=%s: %s", path, strerror(-fd));
-	if (fd < 0)
-		return fd;
-	served->listen_fd = fd;
-	served->socket = strdup(path);
-	if (!served->socket)
-		return -ENOMEM;
-	ring_accept(served->ring, &served->accept, fd);
+		log_error("socket=%s: %s", text, strerror(-fd));
+	return fd;
+}
+
+static int find_address(struct served *served, const char *text)
+{
+	int ret = address_parse(text, ADDRESS_LISTEN, &served->address);
+
+	return ret ? ret : admission_check(&served->admission, &served->address, text);
+}
+
+static int listen_at(struct served *served, const char *text)
+{
+	char bound[ADDRESS_TEXT];
+	int ret = find_address(served, text);
+
+	if (ret)
+		return ret;
+	ret = open_socket(served, text);
+	if (ret < 0)
+		return ret;
+	served->listen_fd = ret;
+	served->file = address_path(&served->address);
+	if (served->address.is_tcp) {
+		address_bound_to(ret, bound);
+		log_warn("%s: listens at %s: tcp is neither authenticated nor encrypted",
+			 served->name, bound);
+	}
+	ring_accept(served->ring, &served->accept, ret);
 	return 0;
 }
 
@@ -167,6 +211,15 @@ static int load(struct served *served, const struct served_options *options)
 	if (!migration_is_offered(served->dev))
 		log_warn("%s: its state is not kept: such a device can't save it", served->name);
 	return keep_load(served->dev, served->state);
+}
+
+static int talk_on(struct served *served, int fd)
+{
+	int ret = admission_check(&served->admission, &served->address, "the given fd");
+
+	if (ret)
+		close(fd);
+	return ret ? ret : start_session(served, fd);
 }
 
 static int start(struct served *served, const struct served_options *options, int *fd)
@@ -184,7 +237,7 @@ static int start(struct served *served, const struct served_options *options, in
 		ret = load(served, options);
 	if (!ret)
 		ret = options->socket ? listen_at(served, options->socket) :
-					start_session(served, take_fd(fd));
+					talk_on(served, take_fd(fd));
 	return ret;
 }
 
@@ -212,10 +265,9 @@ void served_close(struct served *served)
 	served_stop(served);
 	if (served->is_ready)
 		keep(served);
-	if (served->socket)
-		unlink(served->socket);
+	if (served->file)
+		unlink(served->file);
 	device_close(served->dev);
-	free(served->socket);
 	free(served->state);
 	free(served->name);
 	free(served);
@@ -236,6 +288,7 @@ int served_open(struct ring *ring, const struct served_options *options, struct 
 	served->retry.done = retry_accept;
 	served->io_fds = options->io_fds;
 	served->client_timeout_ns = options->client_timeout_ns;
+	served->admission = options->admission;
 	ret = start(served, options, &fd);
 	served->is_ready = !ret;
 	if (ret)

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "admission.h"
 #include "command.h"
 #include "keyval.h"
 #include "ring.h"
@@ -15,8 +16,9 @@ struct served;
 struct served_options {
 	const struct fp_class *class_;
 	const char *name;   /* of the device, no other in this server has it */
-	const char *socket; /* path to listen at; NULL: `fd` is connected already */
+	const char *socket; /* address to listen at; NULL: `fd` is connected already */
 	int fd;
+	struct admission admission;
 	enum command_io_fds io_fds;
 	const char *state_dir;	      /* where the state is kept, in NAME.state; NULL: nowhere */
 	uint64_t client_timeout_ns;   /* 0: none */
@@ -26,8 +28,8 @@ struct served_options {
 
 /*
  * Makes the device and listens at its socket, or starts to talk on its fd, which is taken also on
- * failure. *out is to be given to served_close(). -errno of device_open() or socket_listen(), said
- * to the log.
+ * failure. *out is to be given to served_close(). -errno of device_open(), address_parse(),
+ * admission_check() or socket_listen_at(), said to the log.
  */
 int served_open(struct ring *ring, const struct served_options *options, struct served **out);
 

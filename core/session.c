@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "channel.h"
@@ -13,10 +14,14 @@
 #include "log.h"
 #include "outbox.h"
 #include "patience.h"
+#include "socket.h"
 #include "waiting.h"
 
 /* A peer that sends nothing but nonsense gets this many lines in the log, and one that says so. */
 #define MAX_COMPLAINTS 32
+
+/* With so many unsent bytes a client that is to get an interrupt, too, is given up. */
+#define INTERRUPTS_HIGH_WATER (2u * CHANNEL_HIGH_WATER)
 
 /* How soon to look whether an answer that carries an fd has gone. */
 #define TWIN_LEAVES_NS 1000000
@@ -37,7 +42,8 @@ struct session {
 	bool has_ended;
 	/* Those that wait are being gone through: handlers may run then, and must not get at the list. */
 	bool is_looking;
-	bool has_missed; /* progress() meanwhile */
+	bool has_missed;  /* progress() meanwhile */
+	bool has_hung_up; /* it will end as soon as the channel sees that */
 	/* The twin's other end, until the answer that carries it has gone; -1: none. */
 	int twin_theirs;
 	struct ring_op twin_leaves;
@@ -340,7 +346,7 @@ static void go_on(struct ring_op *op, int res, const struct ring_received *recei
 		progress(&session->link);
 }
 
-/* ---- our own commands: DMA_READ and DMA_WRITE ---- */
+/* ---- our own commands: DMA_READ, DMA_WRITE and VM_INTERRUPT ---- */
 
 static int send_dma(struct device_link *link, struct transfer *transfer)
 {
@@ -358,6 +364,40 @@ static int send_dma(struct device_link *link, struct transfer *transfer)
 		    transfer->write ? transfer->asked : 0);
 	patience_begin(&session->patience);
 	return session->channel.fd < 0 ? -ENOTCONN : 0;
+}
+
+/*
+ * A client that does not read its interrupts would have us keep them all. It can't be dropped right
+ * here, in the middle of what a device does: the channel finds that the connection is over.
+ */
+static void hang_up(struct session *session)
+{
+	if (session->has_hung_up)
+		return;
+	session->has_hung_up = true;
+	log_warn("%s: the client does not read its interrupts: hanging up", session->dev->name);
+	shutdown(session->channel.fd, SHUT_RDWR);
+}
+
+/* VM_INTERRUPT. It asks for no reply, so that nothing is in flight. */
+static void send_interrupt(struct irq_sink *sink, uint32_t index, uint32_t number)
+{
+	struct session *session =
+		of_link((struct device_link *)((char *)sink - offsetof(struct device_link, irqs)));
+	struct wire_vm_interrupt interrupt = { .index = index, .subindex = number };
+	struct wire_header hdr = {
+		.cmd = WIRE_VM_INTERRUPT,
+		.flags = WIRE_TYPE_COMMAND | WIRE_NO_REPLY,
+	};
+
+	if (session->channel.fd < 0)
+		return;
+	if (channel_unsent(&session->channel) > INTERRUPTS_HIGH_WATER) {
+		hang_up(session);
+		return;
+	}
+	hdr.msg_id = session->next_id++;
+	outbox_send(&session->out, &hdr, &interrupt, sizeof(interrupt), NULL, 0);
 }
 
 /* How many bytes went, or -errno; the data of a read is behind the fixed part. */
@@ -385,6 +425,8 @@ static void take_answer(struct session *session, const struct channel_msg *msg)
 	struct transfer *transfer = transfer_find(session->dev, msg->hdr.msg_id);
 	struct refusal why = { 0 };
 
+	if (msg->hdr.cmd == WIRE_VM_INTERRUPT && session->peer.caps.vm_interrupt)
+		return; /* nobody asked for it, but the draft has one */
 	if (transfer)
 		transfer_answered(transfer, dma_result(transfer, msg),
 				  msg->body + sizeof(struct wire_dma_access));
@@ -564,13 +606,20 @@ int session_open(struct fp_device *dev, int fd, const struct session_options *op
 	session->twin_out.channel = &session->twin;
 	session->twin.fd = -1;
 	session->twin_theirs = -1;
-	session->peer = (struct command_peer){ .io_fds = options->io_fds, .twin_fd = -1 };
+	session->peer = (struct command_peer){
+		.io_fds = options->io_fds,
+		.no_fds = !socket_carries_fds(fd),
+		.twin_fd = -1,
+	};
+	if (session->peer.no_fds)
+		socket_tune(fd);
 	session->link = (struct device_link){
 		.max_data_xfer = WIRE_DEFAULT_MAX_DATA_XFER,
 		.send_dma = send_dma,
 		.progress = progress,
 		.is_behind = is_behind,
 		.reset_done = reset_done,
+		.irqs = { .fired = send_interrupt },
 	};
 	dev->link = &session->link;
 	channel_open(&session->channel, dev->ring, fd, &channel_ops);

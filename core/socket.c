@@ -2,10 +2,11 @@
 #include "socket.h"
 
 #include <errno.h>
-#include <string.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -14,81 +15,147 @@
 /* How long a server that starts waits for one that was killed to be gone altogether. */
 #define TAKEOVER_MS 500
 
-static int address(const char *path, struct sockaddr_un *addr)
-{
-	size_t len = strlen(path);
+/* Clients that wait to be accepted. */
+#define BACKLOG 16
 
-	*addr = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	if (!len)
-		return -EINVAL;
-	if (len >= sizeof(addr->sun_path))
-		return -ENAMETOOLONG;
-	memcpy(addr->sun_path, path, len + 1);
-	return 0;
+static int open_at(const struct address_at *at)
+{
+	int fd = socket(at->name.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	return fd < 0 ? -errno : fd;
 }
 
-int socket_connect(const char *path)
+/* The first of its addresses at which somebody listens; the last one's -errno. */
+static int connect_to(const struct address *address)
 {
-	CLEANUP_CLOSE int fd = -1;
-	struct sockaddr_un addr;
-	int ret = address(path, &addr);
+	int ret = -EINVAL;
 
-	if (ret)
-		return ret;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
-		return -errno;
-	return take_fd(&fd);
+	for (unsigned int i = 0; i < address->nr; i++) {
+		const struct address_at *at = &address->at[i];
+		CLEANUP_CLOSE int fd = open_at(at);
+
+		if (fd >= 0 && !connect(fd, (const struct sockaddr *)&at->name, at->len))
+			return take_fd(&fd);
+		ret = fd < 0 ? fd : -errno;
+	}
+	return ret;
+}
+
+int socket_connect(const char *text)
+{
+	struct address address;
+	int ret = address_parse(text, ADDRESS_CONNECT, &address);
+
+	return ret ? ret : connect_to(&address);
 }
 
 /*
  * Whether a socket is bound to the file: 0 when there is, -ECONNREFUSED when there is none any more.
  * Asked with another type of socket, so that no server takes it for a client.
  */
-static int probe(const struct sockaddr_un *addr)
+static int probe(const struct address_at *at)
 {
 	CLEANUP_CLOSE int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
 	if (fd < 0)
 		return -errno;
-	if (!connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) || errno == EPROTOTYPE)
+	if (!connect(fd, (const struct sockaddr *)&at->name, at->len) || errno == EPROTOTYPE)
 		return 0;
 	return -errno;
 }
 
 /* Removes what a dead server left. */
-static int make_way(const struct sockaddr_un *addr)
+static int make_way(const struct address *address)
 {
+	const char *path = address_path(address);
 	struct timespec pause = { .tv_nsec = 1000000 };
 	struct stat st;
 	int ret;
 
-	if (lstat(addr->sun_path, &st))
+	if (lstat(path, &st))
 		return errno == ENOENT ? 0 : -errno;
 	if (!S_ISSOCK(st.st_mode))
 		return -EEXIST;
 	/* A killed server's io_uring keeps its socket for some milliseconds more. */
-	for (int i = 0; !(ret = probe(addr)) && i < TAKEOVER_MS; i++)
+	for (int i = 0; !(ret = probe(&address->at[0])) && i < TAKEOVER_MS; i++)
 		nanosleep(&pause, NULL);
 	if (ret != -ECONNREFUSED)
 		return ret ? ret : -EADDRINUSE;
-	return unlink(addr->sun_path) ? -errno : 0;
+	return unlink(path) ? -errno : 0;
+}
+
+static int listen_unix(const struct address *address, mode_t mode)
+{
+	CLEANUP_CLOSE int fd = -1;
+	const struct address_at *at = &address->at[0];
+	int ret = make_way(address);
+
+	if (ret)
+		return ret;
+	fd = open_at(at);
+	if (fd < 0)
+		return fd;
+	/* The socket's own mode becomes the file's: nobody can slip in before a chmod(). */
+	if (fchmod(fd, mode) || bind(fd, (const struct sockaddr *)&at->name, at->len))
+		return -errno;
+	/* Less what the umask forbids, which was not asked for. */
+	if (mode & 077 && fchmodat(AT_FDCWD, address_path(address), mode, AT_SYMLINK_NOFOLLOW))
+		ret = -errno;
+	else if (listen(fd, BACKLOG))
+		ret = -errno;
+	if (ret)
+		unlink(address_path(address));
+	return ret ? ret : take_fd(&fd);
+}
+
+static int listen_remote(const struct address *address)
+{
+	CLEANUP_CLOSE int fd = open_at(&address->at[0]);
+	const struct address_at *at = &address->at[0];
+	int one = 1;
+
+	if (fd < 0)
+		return fd;
+	/* The port of a server that ended is free at once, although its connections linger. */
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	if (bind(fd, (const struct sockaddr *)&at->name, at->len) || listen(fd, BACKLOG))
+		return -errno;
+	return take_fd(&fd);
+}
+
+int socket_listen_at(const struct address *address, mode_t mode)
+{
+	return address_path(address) ? listen_unix(address, mode) : listen_remote(address);
 }
 
 int socket_listen(const char *path)
 {
-	CLEANUP_CLOSE int fd = -1;
-	struct sockaddr_un addr;
-	int ret = address(path, &addr);
+	struct address address;
+	int ret = address_of_path(path, &address);
 
-	if (!ret)
-		ret = make_way(&addr);
-	if (ret)
-		return ret;
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	/* The socket's own mode becomes the file's: nobody can slip in before a chmod(). */
-	if (fd < 0 || fchmod(fd, 0600) || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) ||
-	    listen(fd, 16))
-		return -errno;
-	return take_fd(&fd);
+	return ret ? ret : socket_listen_at(&address, 0600);
+}
+
+static int family_of(int fd)
+{
+	int family = AF_UNSPEC;
+	socklen_t len = sizeof(family);
+
+	getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &family, &len);
+	return family;
+}
+
+bool socket_carries_fds(int fd)
+{
+	return family_of(fd) == AF_UNIX;
+}
+
+void socket_tune(int fd)
+{
+	int one = 1;
+
+	if (family_of(fd) != AF_INET && family_of(fd) != AF_INET6)
+		return;
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof(one));
 }

@@ -39,7 +39,10 @@ enum wire_cmd {
 	WIRE_DEVICE_FEATURE = 16,
 	WIRE_MIG_DATA_READ = 17,
 	WIRE_MIG_DATA_WRITE = 18,
-	WIRE_CMD_END
+	WIRE_CMD_END,
+
+	/* Of an older draft, from server to client, which never sees the other 13. */
+	WIRE_VM_INTERRUPT = 13,
 };
 
 /* Header flags. */
@@ -295,6 +298,13 @@ struct wire_dma_access {
 	uint64_t count;
 } WIRE_PACKED;
 static_assert(sizeof(struct wire_dma_access) == 16, "DMA_READ, DMA_WRITE");
+
+/* 13 VM_INTERRUPT, from the server: its interrupt `subindex` of kind `index` has fired. */
+struct wire_vm_interrupt {
+	uint32_t index;
+	uint32_t subindex;
+} WIRE_PACKED;
+static_assert(sizeof(struct wire_vm_interrupt) == 8, "VM_INTERRUPT");
 
 /* 15 REGION_WRITE_MULTI: u64 wr_cnt, then so many of these; the reply is a u64, how many were done. */
 struct wire_region_write_multi {

@@ -47,12 +47,13 @@ static const struct option long_options[] = {
 
 static void usage(void)
 {
-	printf("Usage: fastpath-vmm --device vfio-user,socket=PATH[,key=value...] [--device ...]\n"
+	printf("Usage: fastpath-vmm --device vfio-user,socket=ADDRESS[,key=value...] [--device ...]\n"
 	       "                    --payload FILE [options]\n"
 	       "Runs a bare guest program on one vCPU, with vfio-user PCI devices. Its exit code\n"
 	       "is the exit status (%d if larger); 1: an error; 128 + N: ended by signal N.\n\n"
 	       "  --device vfio-user,...  a device, up to %u:\n"
-	       "      socket=PATH         where its server listens\n"
+	       "      socket=ADDRESS      where its server listens: unix:PATH or just PATH,\n"
+	       "                          vsock:CID:PORT, tcp:HOST:PORT or tcp:PORT\n"
 	       "      io-fds=on|off       install the server's io fds (the default), or do not\n"
 	       "      ioregion=HOW        its ioregionfds: auto (the default: in KVM, else by\n"
 	       "                          stand-in), standin, or off: by socket\n"
@@ -143,7 +144,7 @@ static int parse_pairs(struct vfio_pci_options *device, const struct keyval *pai
 	for (int i = 0; i < nr && !ret; i++)
 		ret = parse_key(device, &pairs[i]);
 	if (!ret && (!device->socket || !*device->socket)) {
-		log_error("--device vfio-user: no socket=PATH");
+		log_error("--device vfio-user: no socket=ADDRESS");
 		ret = -EINVAL;
 	}
 	return ret;

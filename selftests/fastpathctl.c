@@ -71,6 +71,23 @@ TEST_F(testdev, is_told_to_people)
 	EXPECT_FALSE(says(program, "problem"));
 }
 
+TEST_F(testdev, is_told_the_same_by_tcp_but_for_what_takes_fds)
+{
+	const struct program *program = &self->program;
+
+	testdev_server_stop(&self->served);
+	self->served = (struct testdev_server){ 0 };
+	testdev_server_start_tcp(&self->served);
+	run(&self->program, "probe", self->served.path, NULL, NULL);
+	EXPECT_EQ(0, program->status);
+	EXPECT_STREQ("", program->complained);
+	EXPECT_TRUE(says(program, "takes   0 fds a message"));
+	EXPECT_TRUE(says(program, "offers  REGION_WRITE_MULTI, interrupts by message\n"));
+	EXPECT_TRUE(says(program, "BAR1    256 bytes, read, write, I/O ports\n"));
+	EXPECT_FALSE(says(program, "ioeventfd"));
+	EXPECT_FALSE(says(program, "problem"));
+}
+
 /* The member at a path of keys and indexes, "a/0/b". */
 static struct json_object *at(struct json_object *root, const char *path)
 {

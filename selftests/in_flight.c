@@ -720,6 +720,7 @@ TEST(a_client_that_wants_one_gets_a_twin_socket_for_the_server_s_commands)
 	struct wire_dma_access access;
 	uint16_t id;
 
+	peer_need_fds();
 	EXPECT_EQ(0, peer_version(peer, "{\"capabilities\":{\"max_msg_fds\":1,"
 					"\"twin_socket\":{\"supported\":true}}}"));
 	ASSERT_EQ(1, peer->reply.nr_fds);

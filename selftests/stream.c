@@ -466,6 +466,7 @@ TEST(a_msg_size_below_the_header_closes_the_connection_with_one_line)
 {
 	static const uint32_t sizes[] = { 0, 1, 15 };
 	struct peer *peer = peer_open("testdev", PEER_LISTEN);
+	unsigned int before = peer_log_count(peer, "\n");
 
 	for (unsigned int i = 0; i < 3; i++) {
 		struct wire_header hdr = { .cmd = WIRE_DEVICE_GET_INFO, .msg_size = sizes[i] };
@@ -473,7 +474,7 @@ TEST(a_msg_size_below_the_header_closes_the_connection_with_one_line)
 		peer_send(peer, &hdr, sizeof(hdr), NULL, 0);
 		peer_await_end(peer);
 		peer_reconnect(peer);
-		EXPECT_EQ(i + 1, peer_log_count(peer, "\n"));
+		EXPECT_EQ(before + i + 1, peer_log_count(peer, "\n"));
 		EXPECT_EQ(i + 1, peer_log_count(peer, "msg_size is smaller than the header"));
 	}
 	peer_stop(peer);
@@ -648,6 +649,7 @@ TEST(a_reply_arrives_in_one_receive_with_all_its_fds)
 	size_t whole = sizeof(struct wire_header) + sizeof(ask) +
 		       TESTDEV_NR_IO_FDS * sizeof(struct wire_io_fd_deployed);
 
+	peer_need_fds();
 	peer_command(peer, WIRE_DEVICE_GET_REGION_IO_FDS, &ask, sizeof(ask), NULL, 0);
 	ASSERT_EQ(1, poll(&poll_fd, 1, PEER_DEADLINE_MS));
 	ASSERT_EQ((ssize_t)whole, recvmsg(peer->fd, &msg, MSG_DONTWAIT));
@@ -663,6 +665,7 @@ TEST(fds_of_pipelined_replies_are_each_on_their_own_first_byte)
 	static const uint32_t nr[] = { 2, 2, TESTDEV_NR_IO_FDS };
 	struct peer *peer = peer_open("testdev", 0);
 
+	peer_need_fds();
 	peer_freeze(peer);
 	for (uint32_t i = 0; i < 3; i++) {
 		struct wire_region_io_fds ask = { .argsz = 4096, .index = i };
@@ -720,6 +723,8 @@ static bool flood_to_the_brim(struct flood *flood, int fd, uint32_t limit)
 {
 	struct pollfd poll_fd = { .fd = fd, .events = POLLOUT };
 
+	if (!peer_carries_fds())
+		limit *= 16; /* tcp's own buffers grow to megabytes of requests that nobody reads */
 	flood_fill(flood);
 	while (flood->sent < limit)
 		if (!flood_on(flood, fd) && poll(&poll_fd, 1, 300) == 0)

@@ -355,6 +355,7 @@ TEST(a_member_of_the_wrong_type_or_out_of_range_is_refused_by_name)
 		{ "\"pgsizes\":\"4k\"", "pgsizes" },
 		{ "\"write_multiple\":1", "write_multiple" },
 		{ "\"shadow_ioeventfd\":1", "shadow_ioeventfd" },
+		{ "\"vm_interrupt\":1", "vm_interrupt" },
 		{ "\"twin_socket\":true", "twin_socket" },
 	};
 	char text[128];
@@ -415,15 +416,15 @@ TEST(a_text_without_its_nul_is_refused)
 TEST(what_is_formatted_parses_as_the_same)
 {
 	static const struct caps cases[] = {
-		{ 0, 1, 0, 1, false, true, 0, false },
-		{ 16, 1048576, 65535, 4096, true, false, 0, true },
-		{ UINT32_MAX, UINT32_MAX, UINT64_MAX, UINT64_MAX, true, true, 0, true },
+		{ 0, 1, 0, 1, false, true, 0, false, false },
+		{ 16, 1048576, 65535, 4096, true, false, 0, true, true },
+		{ UINT32_MAX, UINT32_MAX, UINT64_MAX, UINT64_MAX, true, true, 0, false, true },
 	};
 
 	for (unsigned int i = 0; i < COUNT(cases); i++) {
 		struct caps caps;
 		const char *why;
-		char text[256];
+		char text[320];
 		int len = caps_format(&cases[i], text, sizeof(text));
 
 		ASSERT_LT(0, len);
@@ -434,6 +435,7 @@ TEST(what_is_formatted_parses_as_the_same)
 		EXPECT_EQ(cases[i].max_dma_maps, caps.max_dma_maps);
 		EXPECT_EQ(cases[i].pgsizes, caps.pgsizes);
 		EXPECT_EQ(cases[i].shadow_ioeventfd, caps.shadow_ioeventfd);
+		EXPECT_EQ(cases[i].vm_interrupt, caps.vm_interrupt);
 	}
 }
 

@@ -58,7 +58,7 @@ TEST_F(vmm, help_and_version_are_answered_on_stdout)
 {
 	RUN("--help");
 	EXPECT_EQ(0, self->program.status);
-	EXPECT_TRUE(contains(self->program.said, "--device vfio-user,socket=PATH"));
+	EXPECT_TRUE(contains(self->program.said, "--device vfio-user,socket=ADDRESS"));
 	RUN("--version");
 	EXPECT_EQ(0, self->program.status);
 	EXPECT_TRUE(contains(self->program.said, "fastpath-vmm (fastpath "));
@@ -79,8 +79,8 @@ static const struct {
 	{ { "--log-level", "loud" }, "--log-level loud: wants error, warn, info or debug" },
 	{ { "--device", "vfio-pci" },
 	  "--device vfio-pci: no kind 'vfio-pci'; there is: vfio-user" },
-	{ { "--device", "vfio-user" }, "--device vfio-user: no socket=PATH" },
-	{ { "--device", "vfio-user,socket=" }, "--device vfio-user: no socket=PATH" },
+	{ { "--device", "vfio-user" }, "--device vfio-user: no socket=ADDRESS" },
+	{ { "--device", "vfio-user,socket=" }, "--device vfio-user: no socket=ADDRESS" },
 	{ { "--device", "vfio-user,sock=a" },
 	  "no key 'sock'; it has: socket, io-fds, ioregion, mmap, posted" },
 	{ { "--device", "vfio-user,io-fds=no" }, "io-fds=no: wants on or off" },
@@ -222,6 +222,19 @@ TEST_F(vmm, hello_without_io_fds_rings_by_socket)
 	NEEDS_KVM();
 	testdev_server_start(&self->served);
 	snprintf(device, sizeof(device), "vfio-user,socket=%s,io-fds=off", self->served.path);
+	RUN("--device", device, "--payload", self->hello, "--stats");
+	EXPECT_EQ(0, self->program.status);
+	EXPECT_TRUE(contains(self->program.said, "rings 1000, heard 1000"));
+	EXPECT_TRUE(contains(self->program.complained, " 1000 writes; by ioeventfd none"));
+}
+
+TEST_F(vmm, over_tcp_all_goes_by_message)
+{
+	char device[160];
+
+	NEEDS_KVM();
+	testdev_server_start_tcp(&self->served);
+	snprintf(device, sizeof(device), "vfio-user,socket=%s", self->served.path);
 	RUN("--device", device, "--payload", self->hello, "--stats");
 	EXPECT_EQ(0, self->program.status);
 	EXPECT_TRUE(contains(self->program.said, "rings 1000, heard 1000"));

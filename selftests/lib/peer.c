@@ -23,6 +23,7 @@
 
 #include "cleanup.h"
 #include "fastpath.h"
+#include "listen.h"
 #include "program.h"
 #include "socket.h"
 
@@ -77,6 +78,31 @@ static void __attribute__((noreturn, format(printf, 1, 2))) fail(const char *fmt
 	fprintf(stderr, "\n");
 	va_end(args);
 	abort();
+}
+
+/* ---- transports ---- */
+
+static bool goes_by(const char *transport)
+{
+	const char *given = getenv("FASTPATH_TEST_TRANSPORT");
+
+	return given && !strcmp(given, transport);
+}
+
+bool peer_carries_fds(void)
+{
+	return !goes_by("tcp") && !goes_by("vsock");
+}
+
+void peer_need_fds(void)
+{
+	if (peer_carries_fds())
+		return;
+	printf("#      SKIP      no fd travels over this transport\n");
+	fflush(stdout);
+	for (const struct peer *peer = peers; peer; peer = peer->next)
+		remove_files(peer);
+	_exit(255); /* which is what the harness takes for SKIP() */
 }
 
 /* ---- time ---- */
@@ -155,6 +181,18 @@ become_server(const struct peer *peer, char **argv, unsigned int how, int fd)
 	_exit(125);
 }
 
+/* Where the server is told to listen: by tcp at a port of the kernel's choice, by vsock of ours. */
+static void remote_place(char *address, size_t size)
+{
+	static unsigned int last;
+
+	if (goes_by("tcp"))
+		snprintf(address, size, "tcp:127.0.0.1:0");
+	else
+		snprintf(address, size, "vsock:1:%u",
+			 0x10000 + 16 * (unsigned int)getpid() + last++);
+}
+
 static void make_place(struct peer *peer)
 {
 	const char *base = getenv("TMPDIR");
@@ -165,6 +203,44 @@ static void make_place(struct peer *peer)
 		fail("mkdtemp: %s", strerror(errno));
 	snprintf(peer->path, sizeof(peer->path), "%s/socket", peer->dir);
 	snprintf(peer->other_path, sizeof(peer->other_path), "%s/other", peer->dir);
+	if (peer_carries_fds())
+		return;
+	remote_place(peer->path, sizeof(peer->path));
+	remote_place(peer->other_path, sizeof(peer->other_path));
+}
+
+/* With no more room for a flood than a UNIX socket has. */
+static int connect_to(const char *address)
+{
+	int fd = socket_connect(address);
+	int room = 128 << 10;
+
+	if (fd < 0 || !goes_by("tcp"))
+		return fd;
+	socket_tune(fd);
+	if (setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room)) ||
+	    setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room)))
+		fail("setsockopt: %s", strerror(errno));
+	return fd;
+}
+
+/* As socketpair() does it, by a socket that listens. */
+static int remote_pair(int pair[2])
+{
+	CLEANUP_CLOSE int listening = -1;
+	char address[ADDRESS_TEXT];
+
+	remote_place(address, sizeof(address));
+	listening = listen_at(address);
+	if (listening < 0)
+		return listening;
+	if (goes_by("tcp"))
+		address_bound_to(listening, address);
+	pair[0] = connect_to(address);
+	if (pair[0] < 0)
+		return pair[0];
+	pair[1] = accept4(listening, NULL, NULL, SOCK_CLOEXEC);
+	return pair[1] < 0 ? -errno : 0;
 }
 
 /* A connection whose server's end is returned. */
@@ -172,9 +248,11 @@ static int make_pair(struct peer *peer, bool roomy)
 {
 	int room = 16 << 20;
 	int pair[2];
+	int ret = peer_carries_fds() ? socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) :
+				       remote_pair(pair);
 
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair))
-		fail("socketpair: %s", strerror(errno));
+	if (ret)
+		fail("no pair of sockets: %s", strerror(ret == -1 ? errno : -ret));
 	/* What may be had without privileges depends on the host. */
 	if (roomy && setsockopt(pair[1], SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room)))
 		setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
@@ -187,6 +265,44 @@ static const char *more_option;
 void peer_set_option(const char *option)
 {
 	more_option = option;
+}
+
+static bool has_ended(const struct peer *peer)
+{
+	siginfo_t info = { 0 };
+
+	waitid(P_PID, (id_t)peer->pid, &info, WEXITED | WNOHANG | WNOWAIT);
+	return info.si_pid;
+}
+
+/* The address behind the nth "listens at" in the server's log. */
+static void read_address(struct peer *peer, unsigned int nth, char *address, size_t size)
+{
+	static const char before[] = "listens at ";
+	int64_t deadline = 0;
+	const char *at;
+
+	do {
+		at = peer_log(peer);
+		for (unsigned int i = 0; at && i <= nth; i++) {
+			at = strstr(at, before);
+			at = at ? at + strlen(before) : NULL;
+		}
+		if (!at && (has_ended(peer) || !peer_time_left(&deadline)))
+			fail("the server does not say where it listens");
+	} while (!at || !strchr(at, '\n'));
+	snprintf(address, size, "%.*s", (int)strcspn(at, " "), at);
+	address[strlen(address) - 1] = '\0'; /* the colon */
+}
+
+/* Its address, which a server at a port of the kernel's choice has to be asked for. */
+static void find_places(struct peer *peer, unsigned int how)
+{
+	if (!goes_by("tcp"))
+		return;
+	read_address(peer, 0, peer->path, sizeof(peer->path));
+	if (how & PEER_TWO)
+		read_address(peer, 1, peer->other_path, sizeof(peer->other_path));
 }
 
 struct peer *peer_start(const char *device, unsigned int how)
@@ -234,8 +350,10 @@ struct peer *peer_start(const char *device, unsigned int how)
 	peer->next = peers;
 	peers = peer;
 	signal(SIGABRT, on_abort);
-	if (how & PEER_LISTEN)
+	if (how & PEER_LISTEN) {
+		find_places(peer, how);
 		peer->fd = peer_connect(peer);
+	}
 	return peer;
 }
 
@@ -450,11 +568,8 @@ int peer_connect(const struct peer *peer)
 	int64_t deadline = 0;
 	int fd;
 
-	while ((fd = socket_connect(peer->path)) < 0) {
-		siginfo_t info = { 0 };
-
-		waitid(P_PID, (id_t)peer->pid, &info, WEXITED | WNOHANG | WNOWAIT);
-		if (info.si_pid || !peer_time_left(&deadline))
+	while ((fd = connect_to(peer->path)) < 0) {
+		if (has_ended(peer) || !peer_time_left(&deadline))
 			fail("no server at %s: %s", peer->path, strerror(-fd));
 		sched_yield();
 	}
@@ -511,6 +626,7 @@ void peer_send(struct peer *peer, const void *bytes, size_t len, const int *fds,
 	ssize_t n;
 
 	if (nr_fds) {
+		peer_need_fds();
 		msg.msg_control = &control;
 		msg.msg_controllen = CMSG_SPACE(nr_fds * sizeof(int));
 		control.align.cmsg_level = SOL_SOCKET;

@@ -4,6 +4,9 @@
  *
  * What goes wrong in here ends the test: one line says what, the server's log follows, abort().
  * Everything waits for at most PEER_DEADLINE_MS. Nothing outlives the test.
+ *
+ * With FASTPATH_TEST_TRANSPORT=tcp or =vsock in the environment, connections are by that, over
+ * loopback. A test that sends or wants an fd is skipped then.
  */
 #ifndef FASTPATH_SELFTESTS_PEER_H
 #define FASTPATH_SELFTESTS_PEER_H
@@ -34,7 +37,7 @@ struct peer {
 	int log; /* what the server says to stderr and stdout */
 	int fd;	 /* our end of the connection; -1: none */
 	char dir[64];
-	char path[80];	     /* of the server's socket; "": it was given a connected one */
+	char path[80];	     /* the server's address; "": it was given a connected socket */
 	char other_path[80]; /* of a second device's */
 	bool is_other;	     /* the server is another peer's to stop */
 	uint16_t msg_id;
@@ -48,6 +51,10 @@ enum {
 	PEER_TWO = 1 << 2, /* with PEER_LISTEN: it has a second such device, for peer_other() */
 	PEER_TWO_WORKERS = 1 << 5, /* with PEER_TWO: each is served by a thread of its own */
 };
+
+/* Whether fds can travel; when not, peer_need_fds() ends the test as skipped. */
+bool peer_carries_fds(void);
+void peer_need_fds(void);
 
 /* ---- the server process ---- */
 

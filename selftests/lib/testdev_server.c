@@ -10,6 +10,8 @@
 #include <unistd.h>
 
 #include "device.h"
+#include "listen.h"
+#include "log.h"
 #include "server.h"
 #include "socket.h"
 
@@ -47,12 +49,8 @@ static bool await_socket(const struct testdev_server *served)
 	return false;
 }
 
-void testdev_server_start(struct testdev_server *served)
+static void start(struct testdev_server *served)
 {
-	snprintf(served->dir, sizeof(served->dir), "/tmp/fastpath-test-XXXXXX");
-	if (!mkdtemp(served->dir))
-		abort();
-	snprintf(served->path, sizeof(served->path), "%s/socket", served->dir);
 	served->pid = fork();
 	if (served->pid < 0)
 		abort();
@@ -62,12 +60,36 @@ void testdev_server_start(struct testdev_server *served)
 		abort();
 }
 
+void testdev_server_start(struct testdev_server *served)
+{
+	snprintf(served->dir, sizeof(served->dir), "/tmp/fastpath-test-XXXXXX");
+	if (!mkdtemp(served->dir))
+		abort();
+	snprintf(served->path, sizeof(served->path), "%s/socket", served->dir);
+	start(served);
+}
+
+void testdev_server_start_tcp(struct testdev_server *served)
+{
+	/* One that is free now: the server can't tell which one it would get. */
+	int fd = listen_at("tcp:0");
+
+	if (fd < 0)
+		abort();
+	address_bound_to(fd, served->path);
+	close(fd);
+	log_set_level(LOG_ERROR); /* that tcp is no secret is known */
+	start(served);
+}
+
 void testdev_server_stop(struct testdev_server *served)
 {
 	if (!served->pid)
 		return;
 	kill(served->pid, SIGKILL);
 	waitpid(served->pid, NULL, 0);
+	if (!*served->dir)
+		return;
 	unlink(served->path);
 	rmdir(served->dir);
 }

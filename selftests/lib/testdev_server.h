@@ -8,11 +8,14 @@
 struct testdev_server {
 	pid_t pid;
 	char dir[64];
-	char path[80]; /* of the socket */
+	char path[80]; /* of the socket, or its tcp address */
 };
 
 /* Serves it in a child process; when this returns the socket listens. */
 void testdev_server_start(struct testdev_server *served);
+
+/* The same at a port of this host. */
+void testdev_server_start_tcp(struct testdev_server *served);
 
 /* Ends the server and removes what is left. */
 void testdev_server_stop(struct testdev_server *served);
