@@ -62,7 +62,7 @@ struct fp_device {
 	struct migration migration;
 	struct stats stats;
 	struct observe *observe; /* NULL: nobody is there to look on */
-	unsigned int traced;	 /* OBSERVE_TO_FILE, OBSERVE_LIVE */
+	unsigned int traced;	 /* of OBSERVE_TO_FILE and OBSERVE_LIVE; 0: not at all */
 
 	/* The client's, until device_detach(). */
 	bool has_client; /* VERSION is done */

@@ -332,6 +332,6 @@ void observe_message(struct fp_device *dev, bool to_client, const struct wire_he
 	trace_text(&msg, &record, text);
 	if (dev->traced & OBSERVE_TO_FILE)
 		to_file(dev, text);
-	if (dev->traced & OBSERVE_LIVE)
+	if (dev->traced >= OBSERVE_LIVE)
 		to_watchers(dev, &msg, &record, text);
 }

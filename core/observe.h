@@ -46,11 +46,9 @@ void observe_events(struct observe *observe, bool wanted);
 /* Whether messages of every device are traced, to the file that was given. */
 bool observe_has_file(const struct observe *observe);
 
-/* Where the messages of a device go; or-ed in fp_device.traced. */
-enum {
-	OBSERVE_TO_FILE = 1 << 0,
-	OBSERVE_LIVE = 1 << 1,
-};
+/* Where the messages of a device go: what fp_device.traced is the sum of. */
+#define OBSERVE_TO_FILE 1u /* or nothing */
+#define OBSERVE_LIVE 2u	   /* for everyone who looks on */
 
 /* ---- for the workers; a device without an observe tells nothing ---- */
 
