@@ -352,7 +352,8 @@ static void put_rest(struct text *text, const struct trace_record *record)
 	put(text, record->is_text ? " " : " data=");
 	if (!record->is_text) {
 		trace_hex(record->rest, record->rest_len, hex);
-		put(text, "%s (%zu bytes)", hex, record->rest_len);
+		put(text, "%s (%zu byte%s)", hex, record->rest_len,
+		    record->rest_len > 1 ? "s" : "");
 	}
 	for (size_t i = 0; record->is_text && i < record->rest_len && record->rest[i]; i++)
 		put(text, "%c", isprint(record->rest[i]) ? record->rest[i] : '?');
