@@ -95,6 +95,8 @@ void control_free_request(struct control_request *request);
 
 /* ---- on the device's worker ---- */
 
+extern const char *const control_irq_names[FP_NR_IRQS];
+
 int control_list(struct control_request *request, struct served *served);
 int control_show(struct control_request *request, struct served *served);
 int control_stats_worker(struct control_request *request, struct worker *worker);

@@ -10,7 +10,7 @@ static const char *const region_names[FP_NR_REGIONS] = {
 	"BAR0", "BAR1", "BAR2", "BAR3", "BAR4", "BAR5", "ROM", "CONFIG", "VGA",
 };
 
-static const char *const irq_names[FP_NR_IRQS] = { "INTx", "MSI", "MSI-X", "ERR", "REQ" };
+const char *const control_irq_names[FP_NR_IRQS] = { "INTx", "MSI", "MSI-X", "ERR", "REQ" };
 
 /* Who it is, and whether it has a client. */
 static void put_head(struct json_object *object, const struct control_request *request,
@@ -110,7 +110,7 @@ static void put_irqs(struct json_object *object, const struct fp_device *dev)
 		}
 		one = append(irqs);
 		put_number(one, "index", i);
-		put_text(one, "name", irq_names[i]);
+		put_text(one, "name", control_irq_names[i]);
 		put_number(one, "count", kind->count);
 		put_number(one, "set_up", set_up);
 		put_number(one, "masked", masked);

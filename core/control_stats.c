@@ -71,12 +71,11 @@ static void put_regions(struct json_object *object, const struct stats *stats)
 
 static void put_irqs(struct json_object *object, const struct stats *stats)
 {
-	static const char *const names[FP_NR_IRQS] = { "INTx", "MSI", "MSI-X", "ERR", "REQ" };
 	struct json_object *irqs = put_object(object, "irqs");
 
 	for (unsigned int i = 0; i < FP_NR_IRQS; i++)
 		if (stats->irqs[i])
-			put_number(irqs, names[i], stats->irqs[i]);
+			put_number(irqs, control_irq_names[i], stats->irqs[i]);
 }
 
 static void put_stats(struct json_object *object, const struct stats *stats)

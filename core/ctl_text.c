@@ -38,6 +38,20 @@ static size_t length(struct json_object *array)
 	return json_object_is_type(array, json_type_array) ? json_object_array_length(array) : 0;
 }
 
+typedef void member_fn(const char *key, struct json_object *value, void *opaque);
+
+static void each_member(struct json_object *object, member_fn *fn, void *opaque)
+{
+	struct json_object_iterator at, end;
+
+	if (!json_object_is_type(object, json_type_object))
+		return;
+	at = json_object_iter_begin(object);
+	end = json_object_iter_end(object);
+	for (; !json_object_iter_equal(&at, &end); json_object_iter_next(&at))
+		fn(json_object_iter_peek_name(&at), json_object_iter_peek_value(&at), opaque);
+}
+
 /* ---- list, show ---- */
 
 static void print_client(struct json_object *device)
@@ -68,13 +82,18 @@ void ctl_print_list(struct json_object *reply)
 	}
 }
 
+static void print_pair(const char *key, struct json_object *value, void *opaque)
+{
+	(void)opaque;
+	printf(" %s=%s", key, json_object_get_string(value));
+}
+
 static void print_pairs(const char *title, struct json_object *object)
 {
 	if (!object)
 		return;
 	printf("  %-14s", title);
-	json_object_object_foreach(object, key, value)
-		printf(" %s=%s", key, json_object_get_string(value));
+	each_member(object, print_pair, NULL);
 	printf("\n");
 }
 
@@ -130,12 +149,12 @@ void ctl_print_show(struct json_object *reply)
 
 /* ---- stats ---- */
 
-/* The member of `object` if it is there: the client's column may lack what the whole has. */
+/* A member of both: what is not there was not counted. */
 static void print_row(const char *name, struct json_object *all, struct json_object *client,
-		      const char *key)
+		      bool has_client, const char *key)
 {
 	printf("  %-26s %12" PRIu64, name, number(all, key));
-	if (client)
+	if (has_client)
 		printf(" %12" PRIu64, number(client, key));
 	printf("\n");
 }
@@ -162,11 +181,8 @@ static void print_region_rows(struct json_object *all, struct json_object *clien
 		{ "rings_by_eventfd", "rings by eventfd" },
 	};
 	struct json_object *regions = member(all, "regions");
-	static struct json_object *none;
 	char name[64];
 
-	if (!none)
-		none = json_object_new_object();
 	for (size_t i = 0; i < length(regions); i++) {
 		struct json_object *region = json_object_array_get_idx(regions, i);
 		uint64_t index = number(region, "index");
@@ -176,26 +192,36 @@ static void print_region_rows(struct json_object *all, struct json_object *clien
 			if (!number(region, rows[n].key))
 				continue;
 			snprintf(name, sizeof(name), "region %" PRIu64 " %s", index, rows[n].name);
-			print_row(name, region, client && !theirs ? none : theirs, rows[n].key);
+			print_row(name, region, theirs, client, rows[n].key);
 		}
 	}
 }
 
-/* A row for every member of `all`, which is an object of numbers. */
-static void print_rows(const char *what, struct json_object *all, struct json_object *client,
-		       bool has_client)
+struct rows {
+	const char *what;	    /* in front of each name */
+	struct json_object *client; /* NULL: none of its */
+	bool has_client;
+};
+
+static void print_member_row(const char *key, struct json_object *value, void *opaque)
 {
+	const struct rows *rows = opaque;
 	char name[64];
 
-	if (!json_object_is_type(all, json_type_object))
-		return;
-	json_object_object_foreach(all, key, value) {
-		snprintf(name, sizeof(name), "%s%s", what, key);
-		printf("  %-26s %12" PRIu64, name, json_object_get_uint64(value));
-		if (has_client)
-			printf(" %12" PRIu64, number(client, key));
-		printf("\n");
-	}
+	snprintf(name, sizeof(name), "%s%s", rows->what, key);
+	printf("  %-26s %12" PRIu64, name, json_object_get_uint64(value));
+	if (rows->has_client)
+		printf(" %12" PRIu64, number(rows->client, key));
+	printf("\n");
+}
+
+/* A row for every member of `key` of all, which is an object of numbers. */
+static void print_rows(const char *what, struct json_object *all, struct json_object *client,
+		       const char *key)
+{
+	struct rows rows = { what, member(client, key), client != NULL };
+
+	each_member(member(all, key), print_member_row, &rows);
 }
 
 static void print_device_stats(struct json_object *device)
@@ -212,11 +238,11 @@ static void print_device_stats(struct json_object *device)
 
 	printf("%-28s %12s%s\n", text(device, "name"), "all", client ? "  this client" : "");
 	printf("  %-26s %12" PRIu64 "\n", "clients", number(device, "clients"));
-	print_rows("", member(all, "commands"), member(client, "commands"), client);
+	print_rows("", all, client, "commands");
 	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
-		print_row(keys[i][1], all, client, keys[i][0]);
+		print_row(keys[i][1], all, client, client, keys[i][0]);
 	print_region_rows(all, client);
-	print_rows("irqs ", member(all, "irqs"), member(client, "irqs"), client);
+	print_rows("irqs ", all, client, "irqs");
 }
 
 void ctl_print_stats(struct json_object *reply)
@@ -259,8 +285,11 @@ static bool is_hex(const char *key)
 	return !strcmp(key, "address") || !strcmp(key, "size");
 }
 
-static void print_member(const char *key, struct json_object *value)
+static void print_member(const char *key, struct json_object *value, void *opaque)
 {
+	(void)opaque;
+	if (is_head(key))
+		return;
 	if (is_hex(key))
 		printf(" %s=%#" PRIx64, key, json_object_get_uint64(value));
 	else if (json_object_is_type(value, json_type_string))
@@ -280,8 +309,6 @@ void ctl_print_event(struct json_object *event)
 	if (member(event, "device"))
 		printf("%s ", text(event, "device"));
 	printf("%s", text(event, "event"));
-	json_object_object_foreach(event, key, value)
-		if (!is_head(key))
-			print_member(key, value);
+	each_member(event, print_member, NULL);
 	printf("\n");
 }

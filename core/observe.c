@@ -87,8 +87,8 @@ static struct observed *new_line(const char *device, bool is_message, const char
 	if (!observed)
 		return NULL;
 	*observed = (struct observed){ .device = device, .is_message = is_message, .len = len + 1 };
-	memcpy(observed->text, text, len);
-	observed->text[len] = '\n';
+	memcpy(observed->text, text, len + 1);
+	observed->text[len] = '\n'; /* instead of the NUL */
 	return observed;
 }
 

@@ -324,7 +324,7 @@ void trace_hex(const uint8_t *bytes, size_t len, char *hex)
 	for (size_t i = 0; i < shown; i++)
 		hex += sprintf(hex, "%02x", bytes[i]);
 	if (shown < len)
-		strcpy(hex, "...");
+		memcpy(hex, "...", 4);
 }
 
 static void put_values(struct text *text, const struct trace_record *record)

@@ -50,9 +50,9 @@ void trace_decode(const struct trace_msg *msg, struct trace_record *record);
 
 /*
  * "< #7 REGION_READ offset=0x10 region=2 count=4": the client's are marked <, what goes to it >.
- * `text` has room for TRACE_TEXT_BYTES.
+ * `line` has room for TRACE_TEXT_BYTES.
  */
-void trace_text(const struct trace_msg *msg, const struct trace_record *record, char *text);
+void trace_text(const struct trace_msg *msg, const struct trace_record *record, char *line);
 
 /* `len` bytes at `bytes`, TRACE_DATA_BYTES of them, as "0102...", to at least that much room. */
 #define TRACE_HEX_BYTES (2 * TRACE_DATA_BYTES + 4)

@@ -817,7 +817,7 @@ TEST_F(served, a_line_of_64_kibibytes_is_served)
 	static char line[65537];
 
 	memset(line, ' ', sizeof(line));
-	memcpy(line, "{\"command\":\"list\"}", 18);
+	line[snprintf(line, 32, "{\"command\":\"list\"}")] = ' ';
 	line[65536] = '\n';
 	ASSERT_EQ(sizeof(line), send(self->fd, line, sizeof(line), 0));
 	EXPECT_TRUE(json_truth_at(hear_json(self->fd), "ok"));
