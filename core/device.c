@@ -172,6 +172,8 @@ static void window_event(struct dma *dma, enum fp_event event, const struct fp_w
 
 	if (event == FP_WINDOW_FAILED)
 		log_failed(dev, window);
+	if (dev->link) /* else they go with the client, and that is told */
+		observe_window(dev, event, window->iova, window->size);
 	tell(dev, event, window);
 }
 

@@ -13,6 +13,7 @@
 #include "cleanup.h"
 #include "device.h"
 #include "json_put.h"
+#include "refusal.h"
 #include "trace.h"
 
 /* So many bytes may wait to be taken. */
@@ -247,9 +248,14 @@ void observe_state(struct fp_device *dev, enum wire_mig_state from, enum wire_mi
 	tell(dev, false, object);
 }
 
-void observe_window(struct fp_device *dev, bool mapped, uint64_t address, uint64_t size)
+void observe_window(struct fp_device *dev, enum fp_event what, uint64_t address, uint64_t size)
 {
-	struct json_object *object = event(dev, mapped ? "window-mapped" : "window-unmapped");
+	static const char *const names[] = {
+		[FP_WINDOW_OPENED] = "window-mapped",
+		[FP_WINDOW_CLOSED] = "window-unmapped",
+		[FP_WINDOW_FAILED] = "window-failed",
+	};
+	struct json_object *object = event(dev, names[what]);
 
 	if (!object)
 		return;

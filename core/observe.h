@@ -14,10 +14,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "refusal.h"
+#include "fastpath.h"
 #include "wire.h"
 
-struct fp_device;
+struct refusal;
 
 /* One line of JSON on its way, its newline included. */
 struct observed {
@@ -58,7 +58,7 @@ void observe_client_gone(struct fp_device *dev, const char *why);
 void observe_refused(struct fp_device *dev, unsigned int cmd, const struct refusal *why, int error);
 void observe_reset(struct fp_device *dev);
 void observe_state(struct fp_device *dev, enum wire_mig_state from, enum wire_mig_state to);
-void observe_window(struct fp_device *dev, bool mapped, uint64_t address, uint64_t size);
+void observe_window(struct fp_device *dev, enum fp_event what, uint64_t address, uint64_t size);
 
 /* A message, when dev->traced says so. */
 void observe_message(struct fp_device *dev, bool to_client, const struct wire_header *hdr,

@@ -31,17 +31,37 @@
 
 /* ---- a device whose answers and resets take until its doorbell rings ---- */
 
-/* BAR0: a read at 0 waits for the doorbell; at 8 the number of resets. BAR1: the doorbell, at 0. */
+/*
+ * BAR0: a read at 0 waits for the doorbell; at 8 the number of resets; a write at 16 reads 8 bytes of
+ * guest memory from there. BAR1: the doorbell, at 0.
+ */
 struct lazy {
+	struct fp_access *writing;
+	struct fp_dma_op op;
+	uint64_t read;
 	struct fp_access *held;
 	uint64_t resets;
 	bool resetting;
 };
 
+static void lazy_read(struct fp_device *dev, struct fp_dma_op *op, int ret)
+{
+	struct lazy *lazy = fp_state(dev);
+
+	(void)op;
+	fp_finish(dev, lazy->writing, ret);
+}
+
 static int lazy_access(struct fp_device *dev, struct fp_access *access)
 {
 	struct lazy *lazy = fp_state(dev);
 
+	if (access->write) {
+		lazy->op.done = lazy_read;
+		lazy->writing = fp_defer(dev, access);
+		fp_dma_read(dev, &lazy->op, fp_access_value(access), &lazy->read, 8);
+		return FP_LATER;
+	}
 	if (access->offset) {
 		fp_access_answer(access, lazy->resets);
 		return 0;
@@ -557,6 +577,36 @@ TEST_F(lazy, a_reset_waits_for_what_is_in_flight_and_the_clients_commands_for_it
 	EXPECT_EQ(1, value);
 }
 
+TEST_F(lazy, what_the_server_asks_of_the_client_is_counted_apart)
+{
+	struct {
+		struct wire_region_access access;
+		uint64_t iova;
+	} body = { { 16, FP_BAR0, 8 }, 0x10000 };
+	struct {
+		struct wire_header hdr;
+		struct wire_dma_access access;
+		uint64_t data;
+	} answer = { .access = { 0x10000, 8 } };
+	struct json_object *stats;
+	uint16_t id;
+
+	map_window(self->peer, 0x10000, 0x1000);
+	id = peer_command(self->peer, WIRE_REGION_WRITE, &body, sizeof(body), NULL, 0);
+	answer.hdr = peer_receive(self->peer)->hdr;
+	ASSERT_EQ(WIRE_DMA_READ, answer.hdr.cmd);
+	EXPECT_EQ(1, json_number_at(ask(self->fd, SHOW_LAZY), "device/in_flight/transfers"));
+	answer.hdr.msg_size = sizeof(answer);
+	answer.hdr.flags = WIRE_TYPE_REPLY;
+	peer_send(self->peer, &answer, sizeof(answer), NULL, 0);
+	EXPECT_EQ(0, peer_answer(self->peer, id, WIRE_REGION_WRITE));
+	stats = ask(self->fd, "{\"command\":\"stats\"}");
+	EXPECT_EQ(1, json_number_at(stats, "devices/0/all/asked"));
+	EXPECT_EQ(1, json_number_at(stats, "devices/0/all/answers"));
+	EXPECT_EQ(1, json_number_at(stats, "devices/0/all/commands/REGION_WRITE"));
+	EXPECT_EQ(NULL, json_at(stats, "devices/0/all/commands/DMA_READ"));
+}
+
 TEST_F(lazy, whoever_asked_for_a_reset_may_leave_before_it_is_done)
 {
 	say(self->fd, RESET_LAZY);
@@ -656,6 +706,27 @@ TEST_F(served, whoever_watches_hears_what_happens_in_its_order)
 	EXPECT_EQ(getpid(), json_number_at(event, "pid"));
 }
 
+TEST_F(served, a_window_whose_file_is_cut_short_is_an_event)
+{
+	const struct wire_dma_map map = {
+		.argsz = sizeof(map),
+		.flags = WIRE_DMA_READABLE | WIRE_DMA_WRITEABLE,
+		.address = 0x10000,
+		.size = 0x1000,
+	};
+	int fd = memfd_create("window", MFD_CLOEXEC);
+
+	EXPECT_TRUE(json_truth_at(ask(self->fd, "{\"command\":\"watch\"}"), "ok"));
+	ASSERT_EQ(0, ftruncate(fd, 0x1000));
+	EXPECT_EQ(0, peer_call_fds(self->peer, WIRE_DMA_MAP, &map, sizeof(map), &fd, 1));
+	expect_event(self->fd, "window-mapped");
+	ASSERT_EQ(0, ftruncate(fd, 0));
+	peer_write(self->peer, FP_BAR2, offsetof(struct testdev_counters, stamp_iova), 0x10000, 8);
+	peer_write(self->peer, FP_BAR2, TESTDEV_REGISTER_4, 1, 4);
+	EXPECT_EQ(0x10000, json_number_at(expect_event(self->fd, "window-failed"), "address"));
+	close(fd);
+}
+
 TEST_F(served, one_device_can_be_watched_alone)
 {
 	struct peer *other;
@@ -736,6 +807,7 @@ TEST_F(served, messages_can_be_traced_live_and_not_any_more)
 {
 	int other = connect_to(self->peer);
 	struct json_object *message;
+	int64_t deadline = 0;
 
 	peer_read(self->peer, FP_BAR2, TESTDEV_REGISTER_4, 4);
 	EXPECT_TRUE(json_truth_at(ask(self->fd, TRACE), "ok"));
@@ -757,6 +829,9 @@ TEST_F(served, messages_can_be_traced_live_and_not_any_more)
 	expect_event(other, "message");
 	close(other);
 	EXPECT_TRUE(all_is_well(self->peer, self->fd));
+	while (json_number_at(ask(self->fd, "{\"command\":\"show\",\"device\":\"testdev\"}"),
+			      "device/tracers"))
+		ASSERT_TRUE(peer_time_left(&deadline));
 }
 
 /* ---- malice ---- */

@@ -12,7 +12,7 @@
 #include "fastpath.h"
 #include "kselftest_harness.h"
 #include "lib/peer.h"
-#include "lib/peer_feature.h"
+#include "lib/program.h"
 #include "testdev.h"
 #include "trace.h"
 
@@ -320,6 +320,19 @@ TEST(a_server_that_is_told_to_traces_every_message_of_its_devices)
 	EXPECT_NE(NULL, strstr(text, " REGION_WRITE reply offset=0x104 region=2 count=4\n"));
 	EXPECT_NE(NULL, strstr(text, " REGION_WRITE reply error 22 (Invalid argument)\n"));
 	peer_stop(peer);
+}
+
+TEST(a_file_that_can_not_be_written_is_refused)
+{
+	struct program program;
+	const char *const args[] = { "--device", "testdev,socket=/nowhere/at/all",
+				     "--trace=/nowhere/at/all", NULL };
+
+	program_start(&program, "fastpathd", args, false);
+	program_wait(&program);
+	EXPECT_EQ(1, program.status);
+	EXPECT_STREQ("fastpathd: --trace=/nowhere/at/all: No such file or directory\n",
+		     program.complained);
 }
 
 TEST(a_server_traces_what_is_refused_and_goes_on)
