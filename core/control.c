@@ -59,17 +59,25 @@ static void flush(struct control_client *client)
 		leave(client);
 }
 
+/* With a client that is never quite done with reading, `out` never runs empty, and must not grow. */
+static void compact(struct control_client *client)
+{
+	if (client->out_sent < unsent(client))
+		return;
+	memmove(client->out, client->out + client->out_sent, unsent(client));
+	client->out_len -= client->out_sent;
+	client->out_sent = 0;
+}
+
 static void say(struct control_client *client, const char *line, size_t len)
 {
-	size_t wanted = client->out_len + len;
+	size_t wanted;
 
 	if (client->fd < 0 || client->is_full)
 		return;
-	if (unsent(client) + len > MAX_OUT) {
-		log_warn("control: a client that does not read is left");
-		leave(client);
-		return;
-	}
+	if (client->out_sent)
+		compact(client);
+	wanted = client->out_len + len;
 	if (wanted > client->out_size) {
 		char *grown = realloc(client->out, wanted * 2);
 
@@ -92,6 +100,18 @@ void control_reply(struct control_client *client, struct json_object *reply)
 		say(client, text, strlen(text));
 	say(client, "\n", 1);
 	json_object_put(reply);
+}
+
+/* What nobody asked for at this moment: it is not to pile up. */
+static void tell(struct control_client *client, const struct observed *observed)
+{
+	if (unsent(client) + observed->len > MAX_OUT)
+		flush(client);
+	if (client->fd >= 0 && unsent(client) + observed->len > MAX_OUT) {
+		log_warn("control: a client that does not read is left");
+		leave(client);
+	}
+	say(client, observed->text, observed->len);
 }
 
 static void say_error(struct control_client *client, const char *error)
@@ -298,7 +318,7 @@ static void tell_watchers(struct control *control)
 
 		for (unsigned int n = 0; observed && n < CONTROL_MAX_CLIENTS; n++)
 			if (wants(&control->clients[n], observed))
-				say(&control->clients[n], observed->text, observed->len);
+				tell(&control->clients[n], observed);
 		if (!observed)
 			break;
 	}
