@@ -58,7 +58,7 @@ static void put_regions(struct json_object *object, const struct stats *stats)
 		struct json_object *one;
 
 		if (!(region->reads | region->writes | region->rings_by_message |
-		      region->rings_by_eventfd))
+		      region->rings_by_eventfd | region->by_ioregionfd))
 			continue;
 		one = append(regions);
 		put_number(one, "index", i);
@@ -66,6 +66,7 @@ static void put_regions(struct json_object *object, const struct stats *stats)
 		put_number(one, "writes", region->writes);
 		put_number(one, "rings_by_message", region->rings_by_message);
 		put_number(one, "rings_by_eventfd", region->rings_by_eventfd);
+		put_number(one, "by_ioregionfd", region->by_ioregionfd);
 	}
 }
 

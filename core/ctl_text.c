@@ -179,6 +179,7 @@ static void print_region_rows(struct json_object *all, struct json_object *clien
 		{ "writes", "writes" },
 		{ "rings_by_message", "rings by message" },
 		{ "rings_by_eventfd", "rings by eventfd" },
+		{ "by_ioregionfd", "by ioregionfd" },
 	};
 	struct json_object *regions = member(all, "regions");
 	char name[64];

@@ -16,9 +16,10 @@
 #include "wire.h"
 
 struct stats_region {
-	uint64_t reads; /* accesses by message that ring nothing */
+	uint64_t reads; /* accesses by message or ioregionfd that ring nothing */
 	uint64_t writes;
-	uint64_t rings_by_message;
+	uint64_t rings_by_message; /* or ioregionfd */
+	uint64_t by_ioregionfd;	   /* of all these */
 	uint64_t rings_by_eventfd; /* how often doorbells rang, not how often we were woken */
 };
 

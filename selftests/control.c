@@ -444,6 +444,29 @@ TEST_F(served, rings_by_eventfd_are_counted_one_by_one)
 	close(doorbell);
 }
 
+TEST_F(served, accesses_by_ioregionfd_are_counted_as_such)
+{
+	/* A read of 4 bytes of the scratch memory, whose entry is the last: its user_data is 7. */
+	const struct wire_ioregion_cmd read = {
+		.cmd = WIRE_IOREGION_READ,
+		.size_resp = 2 | WIRE_IOREGION_RESP,
+		.user_data = 7,
+	};
+	const struct wire_region_io_fds asked = { .argsz = 4096, .index = FP_BAR2 };
+	struct wire_ioregion_resp answer;
+	struct json_object *stats;
+	int fd;
+
+	ASSERT_EQ(0, peer_call(self->peer, WIRE_DEVICE_GET_REGION_IO_FDS, &asked, sizeof(asked)));
+	fd = self->peer->reply.fds[self->peer->reply.nr_fds - 1];
+	ASSERT_EQ(sizeof(read), send(fd, &read, sizeof(read), MSG_NOSIGNAL));
+	ASSERT_EQ(sizeof(answer), recv(fd, &answer, sizeof(answer), MSG_WAITALL));
+	stats = ask(self->fd, STATS);
+	EXPECT_EQ(1, json_number_at(stats, "devices/0/all/regions/0/by_ioregionfd"));
+	EXPECT_EQ(1, json_number_at(stats, "devices/0/all/regions/0/reads"));
+	EXPECT_EQ(-1, json_number_at(stats, "devices/0/all/commands/REGION_READ"));
+}
+
 TEST_F(served, a_clients_own_share_starts_with_it)
 {
 	struct json_object *stats;
