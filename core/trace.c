@@ -142,6 +142,11 @@ static const struct layout feature = {
 	.rest = REST_FEATURE,
 };
 
+static const struct layout vm_interrupt = {
+	.fixed = sizeof(struct wire_vm_interrupt),
+	.fields = { DECIMAL(wire_vm_interrupt, index), DECIMAL(wire_vm_interrupt, subindex) },
+};
+
 static const struct layout mig_data = {
 	.fixed = sizeof(struct wire_mig_data),
 	.fields = { DECIMAL(wire_mig_data, argsz), DECIMAL(wire_mig_data, size) },
@@ -196,6 +201,13 @@ static const struct layout features[WIRE_FEATURE_END] = {
 			    HEX(wire_dma_report, page_size) },
 	},
 };
+
+/* The one number that is another command the other way round. */
+static bool is_interrupt(const struct trace_msg *msg)
+{
+	return msg->to_client && msg->hdr->cmd == WIRE_VM_INTERRUPT &&
+	       (msg->hdr->flags & WIRE_TYPE_MASK) == WIRE_TYPE_COMMAND;
+}
 
 /* ---- decoding ---- */
 
@@ -281,6 +293,8 @@ void trace_decode(const struct trace_msg *msg, struct trace_record *record)
 		return;
 	if (msg->hdr->cmd < WIRE_CMD_END && type <= WIRE_TYPE_REPLY && layouts[msg->hdr->cmd][type])
 		layout = layouts[msg->hdr->cmd][type];
+	if (is_interrupt(msg))
+		layout = &vm_interrupt;
 	decode_fixed(record, layout, -1);
 	if (record->is_short)
 		return;
@@ -365,7 +379,8 @@ void trace_text(const struct trace_msg *msg, const struct trace_record *record, 
 	struct text text = { line, TRACE_TEXT_BYTES };
 	uint32_t type = hdr->flags & WIRE_TYPE_MASK;
 
-	put(&text, "%c #%u %s", msg->to_client ? '>' : '<', hdr->msg_id, wire_cmd_name(hdr->cmd));
+	put(&text, "%c #%u %s", msg->to_client ? '>' : '<', hdr->msg_id,
+	    is_interrupt(msg) ? "VM_INTERRUPT" : wire_cmd_name(hdr->cmd));
 	if (hdr->cmd >= WIRE_CMD_END || !layouts[hdr->cmd][0])
 		put(&text, " %u", hdr->cmd);
 	if (type == WIRE_TYPE_REPLY)

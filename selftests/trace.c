@@ -172,9 +172,13 @@ TEST(the_servers_own_commands_are_decoded)
 {
 	const struct wire_dma_access access = { 0x1000, 8 };
 	const struct wire_header hdr = { .msg_id = 3, .cmd = WIRE_DMA_READ };
+	const struct wire_header fires = { .msg_id = 3, .cmd = WIRE_VM_INTERRUPT };
+	const struct wire_vm_interrupt interrupt = { FP_MSIX, 1 };
 
 	EXPECT_STREQ("> #3 DMA_READ address=0x1000 count=8",
 		     traced(&hdr, &access, sizeof(access), 0, true));
+	EXPECT_STREQ("> #3 VM_INTERRUPT index=2 subindex=1",
+		     traced(&fires, &interrupt, sizeof(interrupt), 0, true));
 	EXPECT_STREQ("> #7 DMA_WRITE reply address=0x1000 count=8", REPLY(WIRE_DMA_WRITE, access));
 }
 
