@@ -36,7 +36,7 @@ obj = $(patsubst %,$B/obj/%.o,$(basename $1))
 
 MAINS := $(wildcard core/fastpathd.c core/fastpathctl.c kvmfd/fastpath-vmm.c)
 # Of the core, fastpathctl alone has what looks at servers, and the client is a library of its own.
-CTL := $(call obj,$(wildcard core/probe*.c))
+CTL := $(call obj,$(wildcard core/probe*.c core/ctl*.c))
 CORE := $(filter-out $(CTL),$(call obj,$(filter-out $(MAINS),$(wildcard core/*.c))))
 CLIENT := $(call obj,$(wildcard core/client*.c))
 CLIENT_LIB := $(CLIENT) $(call obj,$(wildcard core/ring*.c) \

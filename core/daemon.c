@@ -4,6 +4,7 @@
  * so is any program that somebody writes around a device of their own.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
@@ -44,6 +45,8 @@ struct options {
 	unsigned int workers;
 	const char *state_dir; /* NULL: not given */
 	uint64_t client_timeout_ns;
+	const char *control;
+	const char *trace;
 };
 
 enum {
@@ -54,6 +57,8 @@ enum {
 	OPT_WORKERS,
 	OPT_STATE,
 	OPT_CLIENT_TIMEOUT,
+	OPT_CONTROL,
+	OPT_TRACE,
 	OPT_LOG_LEVEL,
 	OPT_HELP,
 	OPT_VERSION
@@ -67,6 +72,8 @@ static const struct option long_options[] = {
 	{ "workers", required_argument, NULL, OPT_WORKERS },
 	{ "state", required_argument, NULL, OPT_STATE },
 	{ "client-timeout", required_argument, NULL, OPT_CLIENT_TIMEOUT },
+	{ "control", required_argument, NULL, OPT_CONTROL },
+	{ "trace", required_argument, NULL, OPT_TRACE },
 	{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "version", no_argument, NULL, OPT_VERSION },
@@ -117,6 +124,8 @@ static void usage(FILE *to, const char *program)
 		"  --client-timeout=SECONDS      for how long a client may leave a message half or a\n"
 		"                                DMA request unanswered (10); half of it to say VERSION,\n"
 		"                                six times to read its answers; 0: for ever\n"
+		"  --control=PATH                where fastpathctl may ask and tell this server\n"
+		"  --trace=FILE                  write every message, decoded, to FILE; - is stderr\n"
 		"  --log-level=LEVEL             error, warn (the default), info or debug\n"
 		"  --help, --version\n\n"
 		"An ADDRESS is unix:PATH or just PATH, vsock:CID:PORT or vsock:any:PORT,\n"
@@ -302,6 +311,12 @@ static int parse_one(struct options *options, int opt, const char *program)
 		return parse_state(optarg, &options->state_dir);
 	case OPT_CLIENT_TIMEOUT:
 		return parse_client_timeout(optarg, &options->client_timeout_ns);
+	case OPT_CONTROL:
+		options->control = optarg;
+		return 0;
+	case OPT_TRACE:
+		options->trace = optarg;
+		return 0;
 	case OPT_LOG_LEVEL:
 		if (log_level_parse(optarg, &level)) {
 			log_error("--log-level=%s: wants error, warn, info or debug", optarg);
@@ -445,6 +460,23 @@ static void raise_fd_limit(void)
 		log_warn("the limit of open files can't be raised: %s", strerror(errno));
 }
 
+/* Where messages are traced to; 0: nowhere. Never one of the standard three. */
+static int open_trace(const char *path)
+{
+	CLEANUP_CLOSE int file = -1;
+	int fd = STDERR_FILENO;
+
+	if (!path)
+		return 0;
+	if (strcmp(path, "-"))
+		fd = file = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+	if (fd >= 0)
+		fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (fd < 0)
+		log_error("--trace=%s: %s", path, strerror(errno));
+	return fd < 0 ? -EINVAL : fd;
+}
+
 static int serve(const struct options *options)
 {
 	struct served_options *devices = calloc(options->nr_wanted, sizeof(*devices));
@@ -453,11 +485,15 @@ static int serve(const struct options *options)
 		.workers = options->workers,
 		.devices = devices,
 		.nr_devices = options->nr_wanted,
+		.control = options->control,
+		.trace_fd = open_trace(options->trace),
 	};
 	int ret;
 
-	if (!devices)
+	if (!devices || server.trace_fd < 0) {
+		free(devices);
 		return -ENOMEM;
+	}
 	for (size_t i = 0; i < options->nr_wanted; i++) {
 		devices[i] = options->wanted[i].device;
 		devices[i].options = options->wanted[i].pairs;
@@ -465,6 +501,8 @@ static int serve(const struct options *options)
 		devices[i].client_timeout_ns = options->client_timeout_ns;
 	}
 	ret = server_run(&server);
+	if (server.trace_fd)
+		close(server.trace_fd);
 	free(devices);
 	return ret;
 }

@@ -172,6 +172,8 @@ static void window_event(struct dma *dma, enum fp_event event, const struct fp_w
 
 	if (event == FP_WINDOW_FAILED)
 		log_failed(dev, window);
+	if (dev->link) /* else they go with the client, and that is told */
+		observe_window(dev, event, window->iova, window->size);
 	tell(dev, event, window);
 }
 
@@ -256,7 +258,8 @@ static int init_regions(struct fp_device *dev)
 	for (unsigned int i = 0; i < dev->nr_regions && !ret; i++)
 		ret = region_open(dev, i);
 	for (unsigned int i = 0; i < FP_NR_IRQS && !ret; i++)
-		ret = irq_open(&dev->irqs[i], dev->ring, i, dev->class_->irqs[i]);
+		ret = irq_open(&dev->irqs[i], dev->ring, i, dev->class_->irqs[i],
+			       &dev->stats.irqs[i]);
 	return ret ? ret : migration_open(dev);
 }
 
@@ -292,9 +295,58 @@ static int init(struct fp_device *dev, const struct keyval *options, size_t nr_o
 	return ret;
 }
 
+static void finish_errands(struct fp_device *dev, int ret)
+{
+	struct device_errand *errands = dev->errands;
+
+	dev->errands = NULL;
+	dev->errand_resets = false;
+	while (errands) {
+		struct device_errand *errand = errands;
+
+		errands = errand->next;
+		errand->done(errand, ret);
+	}
+}
+
+/* From a hook, so that it is not within a handler that has just ended what was in flight. */
+static void run_errands(struct ring_hook *hook)
+{
+	struct fp_device *dev =
+		(struct fp_device *)((char *)hook - offsetof(struct fp_device, errand_hook));
+	int ret;
+
+	if (!dev->errands || dev->deferred || dev->transfers || dev->is_resetting)
+		return;
+	ret = device_reset(dev);
+	dev->errand_resets = ret == FP_LATER;
+	if (dev->errand_resets)
+		return;
+	finish_errands(dev, ret);
+	device_progress(dev);
+}
+
+void device_reset_when_idle(struct fp_device *dev, struct device_errand *errand)
+{
+	errand->next = dev->errands;
+	dev->errands = errand;
+	ring_before_submit(dev->ring, &dev->errand_hook);
+}
+
+void device_progress(struct fp_device *dev)
+{
+	iofd_progress(dev);
+	if (dev->errands)
+		ring_before_submit(dev->ring, &dev->errand_hook);
+	if (dev->link)
+		dev->link->progress(dev->link);
+}
+
 static void dispose(struct fp_device *dev)
 {
 	ring_hook_drop(&dev->look_at_memory);
+	ring_hook_drop(&dev->errand_hook);
+	finish_errands(dev, -ESHUTDOWN);
 	deferred_drop(dev);
 	migration_close(dev);
 	for (unsigned int i = 0; i < FP_NR_IRQS; i++)
@@ -317,8 +369,10 @@ int device_open(const struct fp_class *class_, const char *name, struct ring *ri
 		return -ENOMEM;
 	dev->class_ = class_;
 	dev->name = name;
+	dev->short_name = class_->name;
 	dev->ring = ring;
 	dev->look_at_memory.run = look_at_memory;
+	dev->errand_hook.run = run_errands;
 	ret = init(dev, options, nr_options);
 	if (ret)
 		dispose(dev);
@@ -349,12 +403,15 @@ void device_detach(struct fp_device *dev)
 	if (dev->has_client)
 		tell(dev, FP_CLIENT_GONE, NULL);
 	dev->has_client = false;
+	device_progress(dev);
 }
 
 int device_reset(struct fp_device *dev)
 {
 	int ret = 0;
 
+	dev->stats.resets++;
+	observe_reset(dev);
 	migration_reset(dev);
 	pci_reset(&dev->pci);
 	pci_msix_reset(dev);
@@ -372,8 +429,11 @@ void fp_reset_done(struct fp_device *dev)
 		return;
 	dev->is_resetting = false;
 	iofd_progress(dev);
-	if (dev->link)
+	if (dev->errand_resets)
+		finish_errands(dev, 0);
+	else if (dev->link)
 		dev->link->reset_done(dev->link);
+	device_progress(dev);
 }
 
 void device_close(struct fp_device *dev)

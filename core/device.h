@@ -14,9 +14,11 @@
 #include "irq.h"
 #include "keyval.h"
 #include "migration.h"
+#include "observe.h"
 #include "pci.h"
 #include "pci_msix.h"
 #include "region.h"
+#include "stats.h"
 #include "transfer.h"
 
 /*
@@ -36,10 +38,17 @@ struct device_link {
 	struct irq_sink irqs; /* to the client by VM_INTERRUPT */
 };
 
+/* A wish of somebody who is not the client: that the device be reset, as by DEVICE_RESET. */
+struct device_errand {
+	struct device_errand *next;
+	void (*done)(struct device_errand *errand, int ret); /* may free it */
+};
+
 struct fp_device {
 	const struct fp_class *class_;
-	struct fp_class own; /* class_, when it was configured for this device */
-	const char *name;    /* for the log */
+	struct fp_class own;	/* class_, when it was configured for this device */
+	const char *name;	/* for the log */
+	const char *short_name; /* that people give it, and its alone within the server */
 	struct ring *ring;
 	void *state;
 	struct fp_region regions[FP_MAX_REGIONS];
@@ -51,6 +60,9 @@ struct fp_device {
 	struct device_memory *memory; /* of fp_alloc() */
 	struct caps caps;	      /* what its client is told */
 	struct migration migration;
+	struct stats stats;
+	struct observe *observe; /* NULL: nobody is there to look on */
+	unsigned int traced;	 /* of OBSERVE_TO_FILE and OBSERVE_LIVE; 0: not at all */
 
 	/* The client's, until device_detach(). */
 	bool has_client; /* VERSION is done */
@@ -66,15 +78,14 @@ struct fp_device {
 	/* In flight, whoever the client is. */
 	struct deferred *deferred;
 	bool is_resetting;
+	struct device_errand
+		*errands; /* wait for what is in flight; the client's commands for them */
+	struct ring_hook errand_hook;
+	bool errand_resets; /* the reset that is in flight is theirs */
 };
 
-/* Tells the io fds and the session that something in flight has ended. */
-static inline void device_progress(struct fp_device *dev)
-{
-	iofd_progress(dev);
-	if (dev->link)
-		dev->link->progress(dev->link);
-}
+/* Tells the io fds, the session, and whoever waits for it, that something in flight has ended. */
+void device_progress(struct fp_device *dev);
 
 static inline bool device_is_behind(const struct fp_device *dev)
 {
@@ -108,6 +119,13 @@ void device_detach(struct fp_device *dev);
  * will hear of it; -errno of the class.
  */
 int device_reset(struct fp_device *dev);
+
+/*
+ * The same for somebody who is not the client: once nothing is in flight, and before whatever of the
+ * client's waits for that too. errand->done() hears 0, -errno of the class, or -ESHUTDOWN when the
+ * device is closed first; not before this returns.
+ */
+void device_reset_when_idle(struct fp_device *dev, struct device_errand *errand);
 
 /* Detaches, closes and frees it; NULL is nothing. */
 void device_close(struct fp_device *dev);

@@ -229,6 +229,15 @@ void dma_unmap_all(struct dma *dma)
 	dma->room = 0;
 }
 
+uint64_t dma_bytes(const struct dma *dma)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < dma->nr; i++)
+		bytes += dma->windows[i].size;
+	return bytes;
+}
+
 int dma_find(const struct dma *dma, uint64_t iova, bool write, struct dma_span *span)
 {
 	size_t at = find(dma, iova);

@@ -56,6 +56,9 @@ void dma_unmap_all(struct dma *dma);
  */
 void dma_tell_failed(struct dma *dma);
 
+/* Bytes in all windows. */
+uint64_t dma_bytes(const struct dma *dma);
+
 /* Where one byte of guest memory and those behind it are. */
 struct dma_span {
 	uint8_t *base; /* in this process; NULL: not mapped */

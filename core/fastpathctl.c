@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* fastpathctl: looks at vfio-user servers from outside. */
+/* fastpathctl: looks at vfio-user servers from outside, and runs a fastpathd by its control socket. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "ctl.h"
 #include "log.h"
 #include "probe.h"
 
@@ -23,6 +24,20 @@ struct command {
 static const struct command commands[] = {
 	{ "probe", "SOCKET [--json] [--timeout MS]", "what is this server? Changes nothing there.",
 	  probe_main },
+	{ "list", "CONTROL", "the devices, and whether they have a client", ctl_main },
+	{ "show", "CONTROL DEVICE", "what a device is, has, and what its client has set up",
+	  ctl_main },
+	{ "stats", "CONTROL [DEVICE]", "what was counted", ctl_main },
+	{ "reset", "CONTROL DEVICE", "DEVICE_RESET, once nothing is in flight", ctl_main },
+	{ "detach", "CONTROL DEVICE",
+	  "end its client's connection; the device's state stays, the next client is served",
+	  ctl_main },
+	{ "watch", "CONTROL [DEVICE]", "what happens, a line each, until ^C", ctl_main },
+	{ "set", "CONTROL [DEVICE] KEY=VALUE",
+	  "wait=block or wait=spin=MICROSECONDS, of a device's worker or of all;\n"
+	  "      log-level=error, warn, info or debug",
+	  ctl_main },
+	{ "trace", "CONTROL DEVICE [--output FILE]", "every message, decoded, until ^C", ctl_main },
 };
 
 #define NR_COMMANDS (sizeof(commands) / sizeof(*commands))
@@ -30,11 +45,14 @@ static const struct command commands[] = {
 static void usage(FILE *to)
 {
 	fprintf(to, "Usage: fastpathctl COMMAND [args]\n"
-		    "Looks at vfio-user servers.\n\n");
+		    "Looks at vfio-user servers, by SOCKET, and at a fastpathd from inside, by\n"
+		    "what it was given as --control=CONTROL.\n\n");
 	for (size_t i = 0; i < NR_COMMANDS; i++)
 		fprintf(to, "  %s %s\n      %s\n", commands[i].name, commands[i].args,
 			commands[i].summary);
-	fprintf(to, "  --help, --version\n");
+	fprintf(to,
+		"  --help, --version\n\n"
+		"COMMAND --help lists a command's options; all have --json and --timeout MS.\n");
 }
 
 int main(int argc, char **argv)

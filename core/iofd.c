@@ -47,6 +47,7 @@ static void hear(struct iofd *iofd, uint64_t times)
 {
 	times += iofd->kept;
 	iofd->kept = 0;
+	iofd->of->dev->stats.regions[iofd->of->region].rings_by_eventfd += times;
 	if (times)
 		region_rang(iofd->of->dev, iofd->of->region, iofd->planned->doorbell, times,
 			    stored(iofd), NULL);

@@ -167,6 +167,7 @@ static void run(struct ioregion *ioregion, const struct order *order)
 	int ret;
 
 	ioregion->is_running = true;
+	ioregion->dev->stats.regions[ioregion->region].by_ioregionfd++;
 	ret = region_access(ioregion->dev, ioregion->region, order->entry->offset + order->offset,
 			    &data, order->size, order->write, &later, &why);
 	ioregion->is_running = false;
@@ -182,7 +183,7 @@ static void run(struct ioregion *ioregion, const struct order *order)
 
 static bool has_to_wait(const struct ioregion *ioregion)
 {
-	return ioregion->is_running || ioregion->dev->is_resetting ||
+	return ioregion->is_running || ioregion->dev->is_resetting || ioregion->dev->errands ||
 	       deferred_holds_up(ioregion->dev, ioregion->region);
 }
 

@@ -17,11 +17,13 @@ static const uint32_t kind_flags[FP_NR_IRQS] = {
 	[FP_REQ] = WIRE_IRQ_EVENTFD,
 };
 
-int irq_open(struct irq_kind *kind, struct ring *ring, uint32_t index, uint32_t count)
+int irq_open(struct irq_kind *kind, struct ring *ring, uint32_t index, uint32_t count,
+	     uint64_t *fired)
 {
 	*kind = (struct irq_kind){
 		.ring = ring,
 		.index = index,
+		.fired = fired,
 		.count = count,
 		.flags = kind_flags[index],
 		.irqs = calloc(count ? count : 1, sizeof(*kind->irqs)),
@@ -61,6 +63,7 @@ static void fire(struct irq_kind *kind, struct irq *irq)
 		ring_signal(kind->ring, irq->eventfd);
 	else
 		kind->sink->fired(kind->sink, kind->index, (uint32_t)(irq - kind->irqs));
+	++*kind->fired;
 }
 
 static void set_mask(struct irq_kind *kind, struct irq *irq, bool masked)

@@ -40,6 +40,7 @@ struct irq_kind {
 	struct irq_sink *sink; /* NULL: without an eventfd nobody hears of them */
 	bool disabled;	       /* the sink is not to hear of them either */
 	uint32_t index;
+	uint64_t *fired; /* counts those that were signalled */
 	uint32_t count;
 	uint32_t flags; /* WIRE_IRQ_* of DEVICE_GET_IRQ_INFO */
 	struct irq *irqs;
@@ -47,8 +48,9 @@ struct irq_kind {
 	struct irq_control unmask;
 };
 
-/* `count` interrupts of the kind with VFIO number `index`. -ENOMEM. */
-int irq_open(struct irq_kind *kind, struct ring *ring, uint32_t index, uint32_t count);
+/* `count` interrupts of the kind with VFIO number `index`, counted in *fired. -ENOMEM. */
+int irq_open(struct irq_kind *kind, struct ring *ring, uint32_t index, uint32_t count,
+	     uint64_t *fired);
 
 /* What DEVICE_SET_IRQS asks for, in a form that is safe to use. */
 struct irq_request {

@@ -14,14 +14,14 @@ static const char *const level_names[] = {
 	[LOG_DEBUG] = "debug",
 };
 
-static enum log_level threshold = LOG_WARN;
+static enum log_level threshold = LOG_WARN; /* may change while others log */
 static const char *program = "fastpath";
 static log_sink_fn *sink;
 static void *sink_opaque;
 
 void log_set_level(enum log_level level)
 {
-	threshold = level;
+	__atomic_store_n(&threshold, level, __ATOMIC_RELAXED);
 }
 
 void log_set_name(const char *name)
@@ -52,7 +52,7 @@ void log_line(enum log_level level, const char *fmt, ...)
 	size_t len;
 	int n;
 
-	if (level > threshold)
+	if (level > __atomic_load_n(&threshold, __ATOMIC_RELAXED))
 		return;
 	n = sink ? 0 :
 		   snprintf(line, sizeof(line), "%s: %s", program,

@@ -14,7 +14,7 @@ enum log_level {
 	LOG_DEBUG,
 };
 
-/* What is louder than `level` is not printed. The default is LOG_WARN. */
+/* What is louder than `level` is not printed. The default is LOG_WARN. From any thread. */
 void log_set_level(enum log_level level);
 
 /* "error", "warn", "info" or "debug" to *level. -EINVAL when it is none of them. */

@@ -253,10 +253,12 @@ static const uint8_t first_step[STATES][STATES] = {
 
 static int step(struct fp_device *dev, enum wire_mig_state next)
 {
-	int ret = arcs[dev->migration.state][next](dev);
+	enum wire_mig_state before = dev->migration.state;
+	int ret = arcs[before][next](dev);
 
 	if (!ret)
 		dev->migration.state = next;
+	observe_state(dev, before, dev->migration.state);
 	return ret;
 }
 
@@ -321,16 +323,19 @@ void migration_reset(struct fp_device *dev)
 	stream_clear(&migration->stream);
 	memset(migration->rings, 0, migration->nr_rings * sizeof(*migration->rings));
 	memset(migration->irqs, 0, migration->nr_irqs * sizeof(*migration->irqs));
+	observe_state(dev, migration->state, WIRE_MIG_RUNNING);
 	migration->state = WIRE_MIG_RUNNING;
 }
 
 void migration_detach(struct fp_device *dev)
 {
 	struct migration *migration = &dev->migration;
+	enum wire_mig_state before = migration->state;
 
 	stream_clear(&migration->stream);
 	if (migration->state == WIRE_MIG_PRE_COPY)
 		migration->state = WIRE_MIG_RUNNING;
 	if (migration->state == WIRE_MIG_STOP_COPY || migration->state == WIRE_MIG_RESUMING)
 		migration->state = WIRE_MIG_STOP;
+	observe_state(dev, before, migration->state);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "note.h"
 
 struct aside {
 	struct aside *next;
@@ -52,6 +53,7 @@ void outbox_send(struct outbox *outbox, const struct wire_header *hdr, const voi
 	if (!body)
 		return;
 	fill(body, fixed, fixed_len, data, data_len);
+	note_said(outbox->dev, hdr, body, fixed_len + data_len, 0);
 	channel_commit(outbox->channel, hdr, fixed_len + data_len, NULL, 0);
 }
 

@@ -12,10 +12,12 @@
 #include "channel.h"
 
 struct aside;
+struct fp_device;
 
 struct outbox {
 	struct channel *channel;
-	bool is_writing; /* between outbox_begin() and outbox_end() */
+	struct fp_device *dev; /* which notes what goes out */
+	bool is_writing;       /* between outbox_begin() and outbox_end() */
 	struct aside *aside;
 };
 

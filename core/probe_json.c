@@ -3,54 +3,10 @@
 #include "probe.h"
 
 #include <errno.h>
-#include <json-c/json.h>
 #include <linux/pci_regs.h>
 #include <stdio.h>
 
-/* A member that can't be added for lack of memory is left out; the whole text is checked instead. */
-static void put(struct json_object *object, const char *key, struct json_object *value)
-{
-	json_object_object_add(object, key, value);
-}
-
-static void put_number(struct json_object *object, const char *key, uint64_t value)
-{
-	put(object, key, json_object_new_uint64(value));
-}
-
-static void put_bool(struct json_object *object, const char *key, uint64_t value)
-{
-	put(object, key, json_object_new_boolean(value != 0));
-}
-
-static void put_text(struct json_object *object, const char *key, const char *value)
-{
-	put(object, key, json_object_new_string(value));
-}
-
-static struct json_object *put_object(struct json_object *object, const char *key)
-{
-	struct json_object *value = json_object_new_object();
-
-	put(object, key, value);
-	return value;
-}
-
-static struct json_object *put_array(struct json_object *object, const char *key)
-{
-	struct json_object *value = json_object_new_array();
-
-	put(object, key, value);
-	return value;
-}
-
-static struct json_object *append(struct json_object *array)
-{
-	struct json_object *value = json_object_new_object();
-
-	json_object_array_add(array, value);
-	return value;
-}
+#include "json_put.h"
 
 /* Whether there is nothing else to say. */
 static bool put_error(struct json_object *object, int error)

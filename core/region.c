@@ -198,10 +198,13 @@ int region_access(struct fp_device *dev, uint32_t index, uint64_t offset, void *
 	if (write && region->nr_doorbells) {
 		const struct fp_doorbell *doorbell = find_doorbell(region, &access);
 
-		if (doorbell)
+		if (doorbell) {
+			dev->stats.regions[index].rings_by_message++;
 			return region_rang(dev, index, region_heard_as(region, doorbell), 1,
 					   fp_access_value(&access), later);
+		}
 	}
+	++*(write ? &dev->stats.regions[index].writes : &dev->stats.regions[index].reads);
 	return serve(dev, index, &access, later);
 }
 

@@ -313,6 +313,11 @@ void ring_set_wait(struct ring *ring, struct ring_wait wait)
 	hot_arm_all(ring);
 }
 
+struct ring_wait ring_wait_policy(const struct ring *ring)
+{
+	return ring->wait;
+}
+
 const struct ring_stats *ring_stats(const struct ring *ring)
 {
 	return &ring->stats;

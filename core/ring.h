@@ -103,6 +103,8 @@ void ring_close(struct ring *ring);
 
 void ring_set_wait(struct ring *ring, struct ring_wait wait);
 
+struct ring_wait ring_wait_policy(const struct ring *ring);
+
 const struct ring_stats *ring_stats(const struct ring *ring);
 
 /* The RING_FEATURE_* in use. */

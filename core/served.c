@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "device.h"
 #include "keep.h"
 #include "log.h"
 #include "session.h"
@@ -22,6 +23,8 @@
 
 struct served {
 	struct ring *ring;
+	const struct served_options *options;
+	struct observe *observe;
 	struct fp_device *dev;
 	char *name; /* for the log: the class, and the socket */
 	struct address address;
@@ -37,6 +40,7 @@ struct served {
 	bool is_ready;		 /* the device is there, in the state that it was kept in */
 	unsigned int refused;	 /* others, since it has come */
 	bool is_short;		 /* of fds, and the log says so already */
+	struct stats before;	 /* as it was counted when that one came */
 	int next_fd; /* a client that came before we heard that the last has left; -1: none */
 };
 
@@ -78,14 +82,20 @@ static int start_session(struct served *served, int fd)
 		.ended = session_ended,
 		.opaque = served,
 	};
+	struct ucred peer = { 0 };
 	int ret = session_open(served->dev, fd, &options, &served->session);
 
 	served->refused = 0;
-	if (ret)
+	if (ret) {
 		log_warn("%s: a client is refused: out of memory", served->name);
-	else
-		log_info("%s: a client has come", served->name);
-	return ret;
+		return ret;
+	}
+	log_info("%s: a client has come", served->name);
+	served->before = served->dev->stats;
+	served->dev->stats.clients++;
+	session_peer(served->session, &peer);
+	observe_client_came(served->dev, peer.pid, peer.uid);
+	return 0;
 }
 
 /* Whether one more that is refused is worth a line. */
@@ -106,6 +116,7 @@ static void turn_away(struct served *served, int fd, int error)
 		.error_no = (uint32_t)-error,
 	};
 
+	observe_client_refused(served->dev);
 	if (send(fd, &reply, sizeof(reply), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
 		log_debug("%s: it has left already", served->name);
 	close(fd);
@@ -233,7 +244,13 @@ static int start(struct served *served, const struct served_options *options, in
 	}
 	ret = device_open(options->class_, served->name, served->ring, options->options,
 			  options->nr_options, &served->dev);
-	if (!ret && options->state_dir)
+	if (ret)
+		return ret;
+	if (options->name)
+		served->dev->short_name = options->name;
+	served->dev->observe = served->observe;
+	served->dev->traced = observe_has_file(served->observe) ? OBSERVE_TO_FILE : 0;
+	if (options->state_dir)
 		ret = load(served, options);
 	if (!ret)
 		ret = options->socket ? listen_at(served, options->socket) :
@@ -258,6 +275,26 @@ void served_stop(struct served *served)
 		ring_close_fd(served->ring, take_fd(&served->listen_fd));
 }
 
+const struct served_options *served_options(const struct served *served)
+{
+	return served->options;
+}
+
+struct fp_device *served_device(const struct served *served)
+{
+	return served->dev;
+}
+
+struct session *served_session(const struct served *served)
+{
+	return served->session;
+}
+
+const struct stats *served_before(const struct served *served)
+{
+	return &served->before;
+}
+
 void served_close(struct served *served)
 {
 	if (!served)
@@ -273,7 +310,8 @@ void served_close(struct served *served)
 	free(served);
 }
 
-int served_open(struct ring *ring, const struct served_options *options, struct served **out)
+int served_open(struct ring *ring, const struct served_options *options, struct observe *observe,
+		struct served **out)
 {
 	CLEANUP_CLOSE int fd = options->socket ? -1 : options->fd;
 	struct served *served = calloc(1, sizeof(*served));
@@ -282,6 +320,8 @@ int served_open(struct ring *ring, const struct served_options *options, struct 
 	if (!served)
 		return -ENOMEM;
 	served->ring = ring;
+	served->options = options;
+	served->observe = observe;
 	served->listen_fd = -1;
 	served->next_fd = -1;
 	served->accept.done = accepted;

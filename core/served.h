@@ -26,12 +26,16 @@ struct served_options {
 	size_t nr_options;
 };
 
+struct observe;
+
 /*
  * Makes the device and listens at its socket, or starts to talk on its fd, which is taken also on
  * failure. *out is to be given to served_close(). -errno of device_open(), address_parse(),
- * admission_check() or socket_listen_at(), said to the log.
+ * admission_check() or socket_listen_at(), said to the log. The options and `observe` (NULL: nobody looks on)
+ * have to live as long as it does.
  */
-int served_open(struct ring *ring, const struct served_options *options, struct served **out);
+int served_open(struct ring *ring, const struct served_options *options, struct observe *observe,
+		struct served **out);
 
 /* Whether it has a client or may still get one. */
 bool served_has_work(const struct served *served);
@@ -41,6 +45,15 @@ void served_stop(struct served *served);
 
 /* Whether its state is to be kept, and what the device has begun is not done yet. */
 bool served_is_settling(const struct served *served);
+
+const struct served_options *served_options(const struct served *served);
+struct fp_device *served_device(const struct served *served);
+
+/* Its client's; NULL: it has none. */
+struct session *served_session(const struct served *served);
+
+/* What was counted when this client came. */
+const struct stats *served_before(const struct served *served);
 
 /* Ends its session, closes the device, removes the socket file; NULL is nothing. */
 void served_close(struct served *served);

@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "control.h"
 #include "log.h"
+#include "observe.h"
 #include "worker.h"
 
 struct server {
@@ -21,6 +23,8 @@ struct server {
 	int signal_fd;
 	int stop_fd; /* readable for all workers once they are to end */
 	int done_fd; /* counts those that have ended */
+	struct observe *observe;
+	struct control *control; /* NULL: nobody may ask */
 };
 
 /* Before the threads are started: they inherit the mask. */
@@ -48,6 +52,7 @@ static int start_workers(struct server *server, const struct server_options *opt
 		.step = nr,
 		.stop_fd = server->stop_fd,
 		.done_fd = server->done_fd,
+		.observe = server->observe,
 	};
 	int ret = 0;
 
@@ -61,19 +66,44 @@ static int start_workers(struct server *server, const struct server_options *opt
 	return ret;
 }
 
+/* Before the workers are started: their devices tell what they do from the first message on. */
+static int open_observe(struct server *server, const struct server_options *options)
+{
+	if (!options->control && !options->trace_fd)
+		return 0;
+	return observe_open(options->trace_fd ? options->trace_fd : -1, &server->observe);
+}
+
+static int open_control(struct server *server, const struct server_options *options)
+{
+	const struct control_options control = {
+		.path = options->control,
+		.observe = server->observe,
+		.workers = server->workers,
+		.nr_workers = server->nr_workers,
+		.devices = options->devices,
+		.nr_devices = options->nr_devices,
+	};
+
+	return options->control ? control_open(&control, &server->control) : 0;
+}
+
 /* Waits for a signal or for the workers to run out of clients. */
 static void await_end(struct server *server)
 {
 	struct pollfd fds[] = {
 		{ .fd = server->signal_fd, .events = POLLIN },
 		{ .fd = server->done_fd, .events = POLLIN },
+		{ .fd = server->control ? control_fd(server->control) : -1, .events = POLLIN },
 	};
 	struct signalfd_siginfo info;
 	uint64_t ended, done = 0;
 
 	while (done < server->nr_workers) {
-		if (poll(fds, 2, -1) < 0 && errno != EINTR)
+		if (poll(fds, 3, -1) < 0 && errno != EINTR)
 			return;
+		if (fds[2].revents)
+			control_serve(server->control);
 		/* A signal that is not taken would be pending again once the mask is back. */
 		if (read(server->signal_fd, &info, sizeof(info)) > 0)
 			return;
@@ -107,10 +137,16 @@ int server_run(const struct server_options *options)
 	/* A client's file may lie beyond RLIMIT_FSIZE: EFBIG then, and not the end. */
 	signal(SIGXFSZ, SIG_IGN);
 	if (!ret)
+		ret = open_observe(&server, options);
+	if (!ret)
 		ret = start_workers(&server, options);
+	if (!ret)
+		ret = open_control(&server, options);
 	if (!ret)
 		await_end(&server);
 	stop_ret = stop_workers(&server);
+	control_close(server.control);
+	observe_close(server.observe);
 	cleanup_close(&server.signal_fd);
 	cleanup_close(&server.stop_fd);
 	cleanup_close(&server.done_fd);

@@ -10,6 +10,8 @@ struct server_options {
 	unsigned int workers; /* threads; no more are started than there are devices */
 	const struct served_options *devices;
 	size_t nr_devices;
+	const char *control; /* path of the socket at which fastpathctl may ask; NULL: none */
+	int trace_fd; /* where the messages of all devices are written; 0: nowhere. Borrowed */
 };
 
 /*

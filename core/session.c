@@ -12,6 +12,7 @@
 #include "channel.h"
 #include "cleanup.h"
 #include "log.h"
+#include "note.h"
 #include "outbox.h"
 #include "patience.h"
 #include "socket.h"
@@ -64,6 +65,8 @@ static void complain(struct session *session, const struct channel_msg *msg,
 {
 	char text[128];
 
+	session->dev->stats.refused++;
+	observe_refused(session->dev, msg->hdr.cmd, why, error);
 	if (session->complaints == MAX_COMPLAINTS)
 		log_warn("%s: this client's further refusals are not logged", session->dev->name);
 	if (session->complaints++ >= MAX_COMPLAINTS)
@@ -182,7 +185,7 @@ static void begin(struct session *session)
 	patience_has_version(&session->patience);
 }
 
-static void reply(struct session *session, struct request *request, ssize_t len)
+static void reply(struct session *session, struct request *request, const void *body, ssize_t len)
 {
 	struct wire_header hdr = {
 		.msg_id = request->msg->hdr.msg_id,
@@ -197,6 +200,7 @@ static void reply(struct session *session, struct request *request, ssize_t len)
 		if (!session->peer.doomed)
 			outbox_answer_error(&session->out, &request->msg->hdr, (int)len);
 	} else if (!(request->msg->hdr.flags & WIRE_NO_REPLY)) {
+		note_said(session->dev, &hdr, body, (size_t)len, request->nr_fds);
 		channel_commit(&session->channel, &hdr, (size_t)len, request->fds, request->nr_fds);
 	}
 	if (request->own_fd >= 0)
@@ -227,7 +231,7 @@ static void run(struct session *session, struct channel_msg *msg, uint64_t done)
 	outbox_begin(&session->out);
 	len = command->run(&request, body);
 	outbox_end(&session->out);
-	reply(session, &request, len);
+	reply(session, &request, body, len);
 	outbox_flush(&session->out);
 }
 
@@ -446,9 +450,9 @@ static bool is_answer(const struct channel_msg *msg)
 static void on_message(struct channel *channel, struct channel_msg *msg)
 {
 	struct session *session = (struct session *)channel;
-
 	bool waits;
 
+	note_heard(session->dev, msg);
 	if (session->peer.negotiated && is_answer(msg)) {
 		take_answer(session, msg);
 	} else {
@@ -471,6 +475,7 @@ static void on_twin_message(struct channel *channel, struct channel_msg *msg)
 	struct session *session = of_twin(channel);
 	struct refusal why = { 0 };
 
+	note_heard(session->dev, msg);
 	if (is_answer(msg))
 		take_answer(session, msg);
 	else
@@ -577,6 +582,7 @@ static void end(struct session *session, const char *why)
 	session->has_ended = true;
 	if (why)
 		log_warn("%s: connection closed: %s", session->dev->name, why);
+	observe_client_gone(session->dev, why);
 	shut(session);
 	session->options.ended(session->options.opaque);
 	ring_before_submit(session->dev->ring, &session->reap);
@@ -602,8 +608,8 @@ int session_open(struct fp_device *dev, int fd, const struct session_options *op
 		.dev = dev,
 		.lost = on_lost,
 	};
-	session->out.channel = &session->channel;
-	session->twin_out.channel = &session->twin;
+	session->out = (struct outbox){ .channel = &session->channel, .dev = dev };
+	session->twin_out = (struct outbox){ .channel = &session->twin, .dev = dev };
 	session->twin.fd = -1;
 	session->twin_theirs = -1;
 	session->peer = (struct command_peer){
@@ -633,6 +639,24 @@ bool session_is_leaving(const struct session *session)
 	struct pollfd peer = { .fd = session->channel.fd, .events = POLLRDHUP };
 
 	return poll(&peer, 1, 0) > 0 && peer.revents & (POLLRDHUP | POLLHUP);
+}
+
+void session_end(struct session *session, const char *why)
+{
+	end(session, why);
+}
+
+const struct caps *session_caps(const struct session *session)
+{
+	return session->peer.negotiated ? &session->peer.caps : NULL;
+}
+
+bool session_peer(const struct session *session, struct ucred *peer)
+{
+	socklen_t len = sizeof(*peer);
+
+	return !getsockopt(session->channel.fd, SOL_SOCKET, SO_PEERCRED, peer, &len) &&
+	       peer->pid > 0;
 }
 
 void session_close(struct session *session)

@@ -28,6 +28,16 @@ int session_open(struct fp_device *dev, int fd, const struct session_options *op
 /* Whether the client has hung up, so that the session ends once what it sent before is read. */
 bool session_is_leaving(const struct session *session);
 
+/* Ends the connection, for a reason that is said to the log; the device's state stays. */
+void session_end(struct session *session, const char *why);
+
+/* What the client said in VERSION; NULL: nothing yet. */
+const struct caps *session_caps(const struct session *session);
+
+/* Who the client is, where the socket tells. */
+struct ucred;
+bool session_peer(const struct session *session, struct ucred *peer);
+
 /* Ends it without calling ended(), and frees it. Not to be called from one of its callbacks. */
 void session_close(struct session *session);
 

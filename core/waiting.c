@@ -53,7 +53,7 @@ static bool has_to_wait(const struct waiting_list *list, struct fp_device *dev,
 {
 	const struct command *command = command_find(msg->hdr.cmd);
 
-	if (dev->is_resetting || !may_overtake(list, dev, msg, until))
+	if (dev->is_resetting || dev->errands || !may_overtake(list, dev, msg, until))
 		return true;
 	if (command->prepare)
 		command->prepare(dev, msg);

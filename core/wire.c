@@ -26,6 +26,17 @@ const char *wire_cmd_name(unsigned int cmd)
 	return cmd < WIRE_CMD_END && names[cmd] ? names[cmd] : "unknown command";
 }
 
+static const char *const states[WIRE_MIG_END] = {
+	[WIRE_MIG_ERROR] = "ERROR",	  [WIRE_MIG_STOP] = "STOP",
+	[WIRE_MIG_RUNNING] = "RUNNING",	  [WIRE_MIG_STOP_COPY] = "STOP_COPY",
+	[WIRE_MIG_RESUMING] = "RESUMING", [WIRE_MIG_PRE_COPY] = "PRE_COPY",
+};
+
+const char *wire_state_name(unsigned int state)
+{
+	return state < WIRE_MIG_END && states[state] ? states[state] : "unknown state";
+}
+
 const char *wire_header_check(const struct wire_header *hdr)
 {
 	if (hdr->msg_size < sizeof(*hdr))

@@ -405,6 +405,9 @@ static_assert(sizeof(struct wire_mig_data) == 8, "MIG_DATA_READ, MIG_DATA_WRITE"
 /* "REGION_READ" for WIRE_REGION_READ; "unknown command" for what is none. Never NULL. */
 const char *wire_cmd_name(unsigned int cmd);
 
+/* "RUNNING" for WIRE_MIG_RUNNING; "unknown state" for what is none. Never NULL. */
+const char *wire_state_name(unsigned int state);
+
 /*
  * Looks at a header that came from a peer. NULL when the message's end can be told from it, else
  * what is wrong: no later byte of the stream can be trusted then.

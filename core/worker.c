@@ -6,8 +6,10 @@
 #include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "cleanup.h"
 #include "log.h"
 
 /* How long a device whose state is kept may take to end what it has begun. */
@@ -25,6 +27,11 @@ struct worker {
 	bool stop;
 	struct ring_op settle_op;
 	bool is_late;
+	int job_fd; /* an eventfd, signalled when there are jobs; -1: nobody has any */
+	struct ring_op job_op;
+	pthread_mutex_t lock;
+	struct worker_job *jobs; /* under the lock; the last one first */
+	bool has_ended;		 /* under the lock */
 };
 
 static void told_to_stop(struct ring_op *op, int res, const struct ring_received *received)
@@ -34,6 +41,87 @@ static void told_to_stop(struct ring_op *op, int res, const struct ring_received
 	(void)res;
 	(void)received;
 	worker->stop = true;
+}
+
+/* Those that are posted, in their order. */
+static struct worker_job *take_jobs(struct worker *worker, bool is_end)
+{
+	struct worker_job *jobs;
+	struct worker_job *in_order = NULL;
+
+	pthread_mutex_lock(&worker->lock);
+	jobs = take_ptr(worker->jobs);
+	worker->has_ended = is_end;
+	pthread_mutex_unlock(&worker->lock);
+	while (jobs) {
+		struct worker_job *job = jobs;
+
+		jobs = job->next;
+		job->next = in_order;
+		in_order = job;
+	}
+	return in_order;
+}
+
+static void run_jobs(struct worker_job *jobs, struct worker *worker)
+{
+	while (jobs) {
+		struct worker_job *job = jobs;
+
+		jobs = job->next;
+		job->run(job, worker);
+	}
+}
+
+static void jobs_posted(struct ring_op *op, int res, const struct ring_received *received)
+{
+	struct worker *worker = (struct worker *)((char *)op - offsetof(struct worker, job_op));
+
+	(void)received;
+	if (res < 0)
+		log_error("a worker can't be told of jobs any more: %s", strerror(-res));
+	run_jobs(take_jobs(worker, false), worker);
+}
+
+void worker_post(struct worker *worker, struct worker_job *job)
+{
+	uint64_t one = 1;
+	bool has_ended;
+
+	pthread_mutex_lock(&worker->lock);
+	has_ended = worker->has_ended;
+	if (!has_ended) {
+		job->next = worker->jobs;
+		worker->jobs = job;
+	}
+	/* Within the lock: the fd is closed once has_ended is set. */
+	if (!has_ended && write(worker->job_fd, &one, sizeof(one)) < 0)
+		log_error("a worker can't be told of a job: %s", strerror(errno));
+	pthread_mutex_unlock(&worker->lock);
+	if (has_ended)
+		job->run(job, NULL);
+}
+
+struct ring *worker_ring(const struct worker *worker)
+{
+	return worker->ring;
+}
+
+struct served *worker_served(const struct worker *worker, size_t i)
+{
+	return i < worker->nr_served ? worker->served[i] : NULL;
+}
+
+static int listen_for_jobs(struct worker *worker)
+{
+	worker->job_fd = eventfd(0, EFD_CLOEXEC);
+	if (worker->job_fd < 0) {
+		log_error("no eventfd: %s", strerror(errno));
+		return -errno;
+	}
+	worker->job_op.done = jobs_posted;
+	ring_eventfd(worker->ring, &worker->job_op, worker->job_fd);
+	return 0;
 }
 
 /* The ring has to be made by the thread that uses it. */
@@ -46,8 +134,10 @@ static int open_all(struct worker *worker)
 		return ret;
 	worker->stop_op.done = told_to_stop;
 	ring_readable(worker->ring, &worker->stop_op, options->stop_fd);
+	if (options->observe)
+		ret = listen_for_jobs(worker);
 	for (size_t i = options->first; i < options->nr_devices && !ret; i += options->step) {
-		ret = served_open(worker->ring, &options->devices[i],
+		ret = served_open(worker->ring, &options->devices[i], options->observe,
 				  &worker->served[worker->nr_served]);
 		worker->nr_served += !ret;
 	}
@@ -119,9 +209,11 @@ static void *run(void *opaque)
 		ret = serve(worker);
 	if (!ret)
 		settle(worker);
+	run_jobs(take_jobs(worker, true), NULL);
 	while (worker->nr_served)
 		served_close(worker->served[--worker->nr_served]);
 	ring_close(worker->ring);
+	cleanup_close(&worker->job_fd);
 	if (write(worker->options.done_fd, &one, sizeof(one)) < 0)
 		log_error("a worker's end can't be told: %s", strerror(errno));
 	return (void *)(intptr_t)ret;
@@ -140,11 +232,14 @@ int worker_start(const struct worker_options *options, struct worker **out)
 	}
 	worker->options = *options;
 	worker->served = served;
+	worker->job_fd = -1;
+	pthread_mutex_init(&worker->lock, NULL);
 	sem_init(&worker->started, 0, 0);
 	ret = -pthread_create(&worker->thread, NULL, run, worker);
 	if (ret) {
 		log_error("a thread can't be started: %s", strerror(-ret));
 		sem_destroy(&worker->started);
+		pthread_mutex_destroy(&worker->lock);
 		free(served);
 		free(worker);
 		return ret;
@@ -165,6 +260,7 @@ int worker_join(struct worker *worker)
 
 	pthread_join(worker->thread, &ret);
 	sem_destroy(&worker->started);
+	pthread_mutex_destroy(&worker->lock);
 	free(worker->served);
 	free(worker);
 	return (int)(intptr_t)ret;

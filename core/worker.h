@@ -17,6 +17,14 @@ struct worker_options {
 	size_t step;
 	int stop_fd; /* readable: end. Borrowed */
 	int done_fd; /* an eventfd to which 1 is added when the worker has ended. Borrowed */
+	struct observe *observe; /* of all workers; NULL: nobody looks on, and posts no jobs */
+};
+
+/* Something to be done on a worker's thread. */
+struct worker_job {
+	struct worker_job *next;
+	/* `worker` is NULL when it has ended before. */
+	void (*run)(struct worker_job *job, struct worker *worker);
 };
 
 /*
@@ -24,6 +32,13 @@ struct worker_options {
  * thread or a device, said to the log.
  */
 int worker_start(const struct worker_options *options, struct worker **out);
+
+/* Has the job run there between two turns of its ring. From any thread; does not wait. */
+void worker_post(struct worker *worker, struct worker_job *job);
+
+/* For jobs: the worker's ring, and its i-th device, NULL after the last. */
+struct ring *worker_ring(const struct worker *worker);
+struct served *worker_served(const struct worker *worker, size_t i);
 
 /* Waits for the thread to end, which it does when told to or when no client is left. 0 or -errno. */
 int worker_join(struct worker *worker);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "json_at.h"
 #include "kselftest_harness.h"
 #include "program.h"
 #include "script.h"
@@ -88,37 +89,6 @@ TEST_F(testdev, is_told_the_same_by_tcp_but_for_what_takes_fds)
 	EXPECT_FALSE(says(program, "problem"));
 }
 
-/* The member at a path of keys and indexes, "a/0/b". */
-static struct json_object *at(struct json_object *root, const char *path)
-{
-	struct json_object *found = NULL;
-	char pointer[128];
-
-	snprintf(pointer, sizeof(pointer), "/%s", path);
-	return json_pointer_get(root, pointer, &found) ? NULL : found;
-}
-
-static int64_t number(struct json_object *root, const char *path)
-{
-	struct json_object *member = at(root, path);
-
-	return json_object_is_type(member, json_type_int) ? json_object_get_int64(member) : -1;
-}
-
-static bool truth(struct json_object *root, const char *path)
-{
-	struct json_object *member = at(root, path);
-
-	return json_object_is_type(member, json_type_boolean) && json_object_get_boolean(member);
-}
-
-static const char *text(struct json_object *root, const char *path)
-{
-	struct json_object *member = at(root, path);
-
-	return json_object_is_type(member, json_type_string) ? json_object_get_string(member) : "";
-}
-
 TEST_F(testdev, is_told_to_programs)
 {
 	struct json_object *root;
@@ -127,28 +97,28 @@ TEST_F(testdev, is_told_to_programs)
 	EXPECT_EQ(0, self->program.status);
 	root = json_tokener_parse(self->program.said);
 	ASSERT_NE(NULL, root);
-	EXPECT_STREQ(self->served.path, text(root, "socket"));
-	EXPECT_EQ(0, number(root, "version/major"));
-	EXPECT_EQ(2, number(root, "version/minor"));
-	EXPECT_EQ(1048576, number(root, "capabilities/max_data_xfer_size"));
-	EXPECT_TRUE(truth(root, "device/pci"));
-	EXPECT_EQ(9, number(root, "device/num_regions"));
-	EXPECT_EQ(0x1b36, number(root, "pci/vendor"));
-	EXPECT_LE(0x40, number(root, "pci/capabilities/0/offset"));
-	EXPECT_STREQ("BAR1", text(root, "regions/1/name"));
-	EXPECT_EQ(256, number(root, "regions/1/size"));
-	EXPECT_STREQ("io", text(root, "regions/1/bar"));
-	EXPECT_EQ(48, number(root, "regions/1/io_fds/entry_bytes"));
-	EXPECT_EQ(2, number(root, "regions/1/io_fds/num_fds"));
-	EXPECT_EQ(0xfa, number(root, "regions/1/io_fds/entries/1/datamatch"));
-	EXPECT_STREQ("ioeventfd", text(root, "regions/1/io_fds/entries/1/type_name"));
-	EXPECT_STREQ("ioregionfd", text(root, "regions/2/io_fds/entries/7/type_name"));
-	EXPECT_EQ(0x200, number(root, "regions/2/io_fds/entries/7/size"));
-	EXPECT_EQ(7, number(root, "regions/2/io_fds/entries/7/user_data"));
-	EXPECT_STREQ("", text(root, "regions/2/io_fds/entries/7/problem"));
-	EXPECT_EQ(1, number(root, "irqs/0/count"));
-	EXPECT_TRUE(truth(root, "irqs/0/automasked"));
-	EXPECT_TRUE(truth(root, "complete"));
+	EXPECT_STREQ(self->served.path, json_text_at(root, "socket"));
+	EXPECT_EQ(0, json_number_at(root, "version/major"));
+	EXPECT_EQ(2, json_number_at(root, "version/minor"));
+	EXPECT_EQ(1048576, json_number_at(root, "capabilities/max_data_xfer_size"));
+	EXPECT_TRUE(json_truth_at(root, "device/pci"));
+	EXPECT_EQ(9, json_number_at(root, "device/num_regions"));
+	EXPECT_EQ(0x1b36, json_number_at(root, "pci/vendor"));
+	EXPECT_LE(0x40, json_number_at(root, "pci/capabilities/0/offset"));
+	EXPECT_STREQ("BAR1", json_text_at(root, "regions/1/name"));
+	EXPECT_EQ(256, json_number_at(root, "regions/1/size"));
+	EXPECT_STREQ("io", json_text_at(root, "regions/1/bar"));
+	EXPECT_EQ(48, json_number_at(root, "regions/1/io_fds/entry_bytes"));
+	EXPECT_EQ(2, json_number_at(root, "regions/1/io_fds/num_fds"));
+	EXPECT_EQ(0xfa, json_number_at(root, "regions/1/io_fds/entries/1/datamatch"));
+	EXPECT_STREQ("ioeventfd", json_text_at(root, "regions/1/io_fds/entries/1/type_name"));
+	EXPECT_STREQ("ioregionfd", json_text_at(root, "regions/2/io_fds/entries/7/type_name"));
+	EXPECT_EQ(0x200, json_number_at(root, "regions/2/io_fds/entries/7/size"));
+	EXPECT_EQ(7, json_number_at(root, "regions/2/io_fds/entries/7/user_data"));
+	EXPECT_STREQ("", json_text_at(root, "regions/2/io_fds/entries/7/problem"));
+	EXPECT_EQ(1, json_number_at(root, "irqs/0/count"));
+	EXPECT_TRUE(json_truth_at(root, "irqs/0/automasked"));
+	EXPECT_TRUE(json_truth_at(root, "complete"));
 	json_object_put(root);
 }
 

@@ -107,7 +107,7 @@ static void open_server(struct scene *scene)
 		fuzzclient_open(&scene->clients[0], pair[0]);
 		options.fd = pair[1];
 	}
-	ret = served_open(fuzz_ring(), &options, &scene->served);
+	ret = served_open(fuzz_ring(), &options, NULL, &scene->served);
 	if (ret)
 		scene->served = NULL;
 	fuzz_check(ret != 0 || served_has_work(scene->served), "what is open has work");

@@ -55,6 +55,8 @@ static void remove_files(const struct peer *peer)
 		return;
 	unlink(peer->path);
 	unlink(peer->other_path);
+	unlink(peer->control_path);
+	unlink(peer->trace_path);
 	rmdir(peer->dir);
 }
 
@@ -203,6 +205,8 @@ static void make_place(struct peer *peer)
 		fail("mkdtemp: %s", strerror(errno));
 	snprintf(peer->path, sizeof(peer->path), "%s/socket", peer->dir);
 	snprintf(peer->other_path, sizeof(peer->other_path), "%s/other", peer->dir);
+	snprintf(peer->control_path, sizeof(peer->control_path), "%s/control", peer->dir);
+	snprintf(peer->trace_path, sizeof(peer->trace_path), "%s/trace", peer->dir);
 	if (peer_carries_fds())
 		return;
 	remote_place(peer->path, sizeof(peer->path));
@@ -309,9 +313,10 @@ struct peer *peer_start(const char *device, unsigned int how)
 {
 	struct peer *peer = calloc(1, sizeof(*peer));
 	char name[] = "fastpathd", option[] = "--device", device_arg[256], last_arg[256];
-	char workers[] = "--workers=2";
+	char control[] = "--control", trace[] = "--trace", workers[] = "--workers=2";
 	char more_arg[64];
-	char *argv[8] = { name, option, device_arg };
+	char *argv[12] = { name, option, device_arg };
+	int argc = 3;
 	CLEANUP_CLOSE int theirs = -1;
 
 	if (!peer)
@@ -325,21 +330,26 @@ struct peer *peer_start(const char *device, unsigned int how)
 		theirs = make_pair(peer, how & PEER_ROOMY);
 		snprintf(device_arg, sizeof(device_arg), "%s", device);
 		snprintf(last_arg, sizeof(last_arg), "--fd=%d", theirs);
-		argv[3] = last_arg;
+		argv[argc++] = last_arg;
 	}
 	if (how & PEER_TWO) {
 		snprintf(last_arg, sizeof(last_arg), "%s,socket=%s", device, peer->other_path);
-		argv[3] = option;
-		argv[4] = last_arg;
-		argv[5] = how & PEER_TWO_WORKERS ? workers : NULL;
+		argv[argc++] = option;
+		argv[argc++] = last_arg;
+	}
+	if (how & PEER_TWO_WORKERS)
+		argv[argc++] = workers;
+	if (how & PEER_CONTROL) {
+		argv[argc++] = control;
+		argv[argc++] = peer->control_path;
+	}
+	if (how & PEER_TRACE) {
+		argv[argc++] = trace;
+		argv[argc++] = peer->trace_path;
 	}
 	if (more_option) {
-		int argc = 3;
-
-		while (argv[argc])
-			argc++;
 		snprintf(more_arg, sizeof(more_arg), "%s", more_option);
-		argv[argc] = more_arg;
+		argv[argc++] = more_arg;
 	}
 	peer->pid = fork();
 	if (!peer->pid)
@@ -434,6 +444,8 @@ void peer_stop(struct peer *peer)
 		fail("the server ends with %s %d", WIFEXITED(status) ? "status" : "signal",
 		     WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
 	}
+	if (*peer->dir)
+		unlink(peer->trace_path);
 	if (*peer->dir && rmdir(peer->dir))
 		fail("the server leaves its socket behind: %s", peer->path);
 	forget(peer);

@@ -39,7 +39,9 @@ struct peer {
 	char dir[64];
 	char path[80];	     /* the server's address; "": it was given a connected socket */
 	char other_path[80]; /* of a second device's */
-	bool is_other;	     /* the server is another peer's to stop */
+	char control_path[80];
+	char trace_path[80];
+	bool is_other; /* the server is another peer's to stop */
 	uint16_t msg_id;
 	struct peer_reply reply;
 };
@@ -48,6 +50,8 @@ enum {
 	PEER_LISTEN = 1 << 0, /* the server listens at a socket, so that clients can come and go */
 	PEER_OWN_CLASSES = 1 << 1, /* it is no fastpathd but this program, with its FP_DEVICE()s */
 	PEER_ROOMY = 1 << 3,	   /* the server's socket takes 16 MiB before it is full */
+	PEER_CONTROL = 1 << 8,	   /* with PEER_LISTEN: it has a control socket */
+	PEER_TRACE = 1 << 9,	   /* with PEER_LISTEN: it traces, to a file that goes with it */
 	PEER_TWO = 1 << 2, /* with PEER_LISTEN: it has a second such device, for peer_other() */
 	PEER_TWO_WORKERS = 1 << 5, /* with PEER_TWO: each is served by a thread of its own */
 };

@@ -2,6 +2,7 @@
 #include "program.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -67,7 +68,7 @@ int program_start(struct program *program, const char *name, const char *const *
 
 	if (no_dev && geteuid())
 		return -EPERM;
-	if (pipe(pipes) || pipe(pipes + 2))
+	if (pipe2(pipes, O_CLOEXEC) || pipe2(pipes + 2, O_CLOEXEC))
 		abort();
 	*program = (struct program){ .stdout_fd = pipes[0], .stderr_fd = pipes[2] };
 	program->pid = fork();
