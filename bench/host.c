@@ -10,10 +10,18 @@
 #include "log.h"
 #include "measure.h"
 
+/* Windows are of whole pages. */
+static uint64_t memory_bytes(void)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	return (sizeof(struct job) + page - 1) / page * page;
+}
+
 static int open_side(struct rig *rig, struct rig_server *server)
 {
-	int ret = fpc_dma_map(server->client, rig->host_memory_fd, 0, rig->job_iova,
-			      sizeof(*rig->job), FPC_DMA_READABLE | FPC_DMA_WRITEABLE);
+	int ret = fpc_dma_map(server->client, rig->host_memory_fd, 0, rig->job_iova, memory_bytes(),
+			      FPC_DMA_READABLE | FPC_DMA_WRITEABLE);
 
 	for (unsigned int i = 0; i < VFIO_PCI_NR_BARS && !ret; i++)
 		ret = fpc_region_io_fds(server->client, i, &server->io_fds[i]);
@@ -28,10 +36,9 @@ int host_open(struct rig *rig, uint64_t iova)
 	void *at;
 
 	rig->host_memory_fd = memfd_create("fastpath-bench", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	if (rig->host_memory_fd < 0 || ftruncate(rig->host_memory_fd, sizeof(*rig->job)))
+	if (rig->host_memory_fd < 0 || ftruncate(rig->host_memory_fd, (off_t)memory_bytes()))
 		return -errno;
-	at = mmap(NULL, sizeof(*rig->job), PROT_READ | PROT_WRITE, MAP_SHARED, rig->host_memory_fd,
-		  0);
+	at = mmap(NULL, memory_bytes(), PROT_READ | PROT_WRITE, MAP_SHARED, rig->host_memory_fd, 0);
 	if (at == MAP_FAILED)
 		return -errno;
 	rig->job = at;
@@ -45,7 +52,7 @@ int host_open(struct rig *rig, uint64_t iova)
 void host_close(struct rig *rig)
 {
 	if (rig->job)
-		munmap(rig->job, sizeof(*rig->job));
+		munmap(rig->job, memory_bytes());
 	cleanup_close(&rig->host_memory_fd);
 }
 

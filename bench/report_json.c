@@ -67,6 +67,7 @@ static struct json_object *make_row(const struct row *row)
 	put_string(object, "op", row->road.op);
 	put_string(object, "server", row->road.server);
 	put_string(object, "what", row->road.what);
+	put_string(object, "can", row->road.can);
 	put_count(object, "width_bytes", row->road.width);
 	if (row->skip) {
 		put_string(object, "skip", row->skip);

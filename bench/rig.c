@@ -105,6 +105,13 @@ static int find_server(struct rig *rig, const char *path, int *fd)
 	return 0;
 }
 
+/* How the client waits for an answer: as the server does for a question. */
+static struct fpc_wait side_wait(enum rig_side side)
+{
+	return side == RIG_AWAKE ? (struct fpc_wait){ FPC_WAIT_SPIN, RIG_SPIN_US } :
+				   (struct fpc_wait){ .mode = FPC_WAIT_BLOCK };
+}
+
 static int connect_server(struct rig *rig, enum rig_side side)
 {
 	struct rig_server *server = &rig->servers[side];
@@ -116,8 +123,7 @@ static int connect_server(struct rig *rig, enum rig_side side)
 
 	if (ret)
 		return ret;
-	if (side == RIG_AWAKE)
-		options.wait = (struct fpc_wait){ FPC_WAIT_SPIN, RIG_SPIN_US };
+	options.wait = side_wait(side);
 	ret = fpc_open(fd, &options, &server->client);
 	if (!ret)
 		ret = fpc_region_read(server->client, FP_CONFIG, 0, &ids, sizeof(ids));
@@ -196,6 +202,7 @@ static int open_devices(struct rig *rig)
 		struct vfio_pci_options options = {
 			.socket = side == RIG_AWAKE ? "the awake server" : "the server",
 			.client = server->client,
+			.wait = side_wait(side),
 		};
 		int ret;
 
@@ -338,6 +345,24 @@ bool rig_has_fd(const struct rig *rig, const struct rig_target *target, uint32_t
 		return host_fd(rig, target, len, value) >= 0;
 	bar = vfio_pci_bar(server->device, target->bar);
 	return bar->io_fds && iofd_road(bar->io_fds, target->offset, len, value);
+}
+
+bool rig_has_span(const struct rig *rig, const struct rig_target *target, uint32_t len)
+{
+	const struct vfio_pci_bar *bar =
+		vfio_pci_bar(rig->servers[target->side].device, target->bar);
+
+	return bar->io_fds && iofd_has_span(bar->io_fds, target->offset, len);
+}
+
+bool rig_is_mapped(const struct rig *rig, const struct rig_target *target)
+{
+	return vfio_pci_bar(rig->servers[target->side].device, target->bar)->mapped;
+}
+
+void rig_set_posted(struct rig *rig, enum rig_side side, bool posted)
+{
+	vfio_pci_set_posted(rig->servers[side].device, posted);
 }
 
 uint64_t rig_bar_bytes(const struct rig *rig, const struct rig_target *target)

@@ -91,6 +91,14 @@ int rig_run(struct rig *rig, const struct rig_target *target);
 bool rig_has_fd(const struct rig *rig, const struct rig_target *target, uint32_t len,
 		uint64_t value);
 
+/*
+ * With a guest: whether an ioregionfd takes the access, in KVM or by stand-in; whether something of
+ * the target's BAR is the guest's memory; whether its messages wait for an answer.
+ */
+bool rig_has_span(const struct rig *rig, const struct rig_target *target, uint32_t len);
+bool rig_is_mapped(const struct rig *rig, const struct rig_target *target);
+void rig_set_posted(struct rig *rig, enum rig_side side, bool posted);
+
 /* The size of the target's BAR; 0 when the device has none such. */
 uint64_t rig_bar_bytes(const struct rig *rig, const struct rig_target *target);
 

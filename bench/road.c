@@ -32,20 +32,58 @@
 #define ASLEEP .server = "asleep", .gap_us = GAP_ASLEEP_US, .is_stamped = true
 #define AWAKE .server = "awake", .gap_us = GAP_AWAKE_US, .is_stamped = true
 
-#define SOCKET_WRITE                                                                \
-	.name = "socket", .op = "write", .width = 4, .counter = ROAD_COUNTS_WRITES, \
-	.what = "REGION_WRITE and its answer"
-#define SOCKET_READ                                                               \
-	.name = "socket", .op = "read", .width = 4, .counter = ROAD_COUNTS_READS, \
-	.job_op = JOB_READ, .what = "REGION_READ and its answer"
+#define SOCKET .name = "socket", .can = "vro", .width = 4
+#define SOCKET_WRITE \
+	SOCKET, .op = "write", .counter = ROAD_COUNTS_WRITES, .what = "REGION_WRITE and its answer"
+#define SOCKET_POSTED                                                             \
+	SOCKET, .op = "posted", .counter = ROAD_COUNTS_WRITES, .is_posted = true, \
+		.what = "REGION_WRITE without an answer"
+#define SOCKET_READ                                                             \
+	SOCKET, .op = "read", .counter = ROAD_COUNTS_READS, .job_op = JOB_READ, \
+		.what = "REGION_READ and its answer"
+
+/* The same three of an ioregionfd, by who sends its commands. */
+#define SPAN_WRITE                                                              \
+	.op = "write", .can = "vro", .width = 4, .counter = ROAD_COUNTS_WRITES, \
+	.what = "a store to a span"
+#define SPAN_POSTED                                                              \
+	.op = "posted", .can = "vro", .width = 4, .counter = ROAD_COUNTS_WRITES, \
+	.what = "a store that is not waited for"
+#define SPAN_READ                                                                                 \
+	.op = "read", .can = "vro", .width = 4, .counter = ROAD_COUNTS_READS, .job_op = JOB_READ, \
+	.what = "a load from a span"
+#define STANDIN .name = "standin", .way = ROAD_BY_STANDIN
+#define IOREGION .name = "ioregionfd", .way = ROAD_BY_IOREGION
+#define SPANS(side, state)                                                                     \
+	{ STANDIN, SPAN_WRITE, state, .target = BAR2(side, TESTDEV_SCRATCH, false) },          \
+		{ STANDIN, SPAN_POSTED, state, .target = BAR2(side, TESTDEV_POSTED, true) },   \
+		{ STANDIN, SPAN_READ, state, .target = BAR2(side, TESTDEV_SCRATCH, false) },   \
+		{ IOREGION, SPAN_WRITE, state, .target = BAR2(side, TESTDEV_SCRATCH, false) }, \
+		{ IOREGION, SPAN_POSTED, state, .target = BAR2(side, TESTDEV_POSTED, true) },  \
+	{                                                                                      \
+		IOREGION, SPAN_READ, state, .target = BAR2(side, TESTDEV_SCRATCH, false)       \
+	}
+
+#define MAPPED(op_, job_op_, what_)                                                   \
+	{                                                                             \
+		.name = "mmap", .op = (op_), .server = "-", .can = "vr-", .width = 4, \
+		.gap_us = GAP_AWAKE_US, .way = ROAD_BY_MAPPING, .job_op = (job_op_),  \
+		.what = (what_), .target = {                                          \
+			.side = RIG_ASLEEP,                                           \
+			.bar = 3,                                                     \
+			.offset = TESTDEV_AREA_A                                      \
+		}                                                                     \
+	}
 #define WILDCARD                                                                        \
 	.name = "ioeventfd", .op = "wildcard", .width = 4, .counter = ROAD_COUNTS_RUNG, \
-	.doorbell = TESTDEV_ANY, .what = "a doorbell of any width, by the server's eventfd"
+	.can = "--o", .doorbell = TESTDEV_ANY,                                          \
+	.what = "a doorbell of any width, by the server's eventfd"
 #define DATAMATCH                                                                        \
 	.name = "ioeventfd", .op = "datamatch", .width = 4, .counter = ROAD_COUNTS_RUNG, \
-	.doorbell = TESTDEV_MATCH_A, .value = TESTDEV_VALUE_A, .what = "a doorbell for one value"
-#define PIO                                                                       \
-	.name = "pio", .op = "doorbell", .width = 1, .counter = ROAD_COUNTS_TEST, \
+	.can = "--o", .doorbell = TESTDEV_MATCH_A, .value = TESTDEV_VALUE_A,             \
+	.what = "a doorbell for one value"
+#define PIO                                                                                     \
+	.name = "pio", .op = "doorbell", .width = 1, .counter = ROAD_COUNTS_TEST, .can = "--o", \
 	.job_op = JOB_OUT, .what = "a doorbell in I/O space"
 #define PIO_TARGET(side_)                                                        \
 	{                                                                        \
@@ -58,10 +96,13 @@ const struct road roads[] = {
 	  .server = "-",
 	  .width = 4,
 	  .gap_us = GAP_AWAKE_US,
+	  .can = "vro",
 	  .what = "answered in the client: what leaving the guest costs",
 	  .target = { .is_floor = true, .offset = RIG_FLOOR_EXIT } },
 	{ SOCKET_WRITE, ASLEEP, .target = BAR2(RIG_ASLEEP, TESTDEV_REGISTER_4, false) },
+	{ SOCKET_POSTED, ASLEEP, .target = BAR2(RIG_ASLEEP, TESTDEV_REGISTER_4, false) },
 	{ SOCKET_READ, ASLEEP, .target = BAR2(RIG_ASLEEP, TESTDEV_REGISTER_4, false) },
+	SPANS(RIG_ASLEEP, ASLEEP),
 	{ WILDCARD, ASLEEP, .target = BAR2(RIG_ASLEEP, 0x800, true) },
 	{ DATAMATCH, ASLEEP, .target = BAR2(RIG_ASLEEP, 0x940, true) },
 	{ PIO, ASLEEP, .target = PIO_TARGET(RIG_ASLEEP) },
@@ -70,10 +111,13 @@ const struct road roads[] = {
 	  ASLEEP,
 	  .width = 4,
 	  .counter = ROAD_COUNTS_STAMPS,
+	  .can = "--o",
 	  .what = "floor: an ioeventfd with a bare sleeping reader",
 	  .target = { .is_floor = true, .offset = RIG_FLOOR_READER } },
 	{ SOCKET_WRITE, AWAKE, .target = BAR2(RIG_AWAKE, TESTDEV_REGISTER_4, false) },
+	{ SOCKET_POSTED, AWAKE, .target = BAR2(RIG_AWAKE, TESTDEV_REGISTER_4, false) },
 	{ SOCKET_READ, AWAKE, .target = BAR2(RIG_AWAKE, TESTDEV_REGISTER_4, false) },
+	SPANS(RIG_AWAKE, AWAKE),
 	{ WILDCARD, AWAKE, .target = BAR2(RIG_AWAKE, 0x800, true) },
 	{ DATAMATCH, AWAKE, .target = BAR2(RIG_AWAKE, 0x940, true) },
 	{ PIO, AWAKE, .target = PIO_TARGET(RIG_AWAKE) },
@@ -83,8 +127,11 @@ const struct road roads[] = {
 	  .width = 4,
 	  .gap_us = GAP_AWAKE_US,
 	  .counter = ROAD_COUNTS_EVENTFD,
+	  .can = "--o",
 	  .what = "floor: an ioeventfd that nobody listens to",
 	  .target = { .is_floor = true, .offset = RIG_FLOOR_UNLISTENED } },
+	MAPPED("write", JOB_WRITE, "a store to memory of the device"),
+	MAPPED("read", JOB_READ, "a load from it"),
 };
 const unsigned int nr_roads = sizeof(roads) / sizeof(*roads);
 
@@ -114,13 +161,32 @@ static const char *adapt_to_place(struct row *row, struct rig *rig, const struct
 	if (!wire_within(place->offset, place->width, rig_bar_bytes(rig, &road->target)))
 		return "the target is not inside a BAR of the device";
 	has_fd = rig_has_fd(rig, &road->target, road->width, road->value);
-	if (!strcmp(road->name, "pio") || !strcmp(road->op, "datamatch"))
+	if (!strcmp(road->name, "pio") || !strcmp(road->op, "datamatch") ||
+	    road->way != ROAD_BY_FD_OR_MESSAGE)
 		return "the device is no testdev";
 	if (road->target.by_fd)
 		return has_fd ? NULL : "the server handed out no eventfd for the target";
 	if (has_fd && road->job_op == JOB_WRITE)
 		return "stores to the target go by eventfd";
 	return NULL;
+}
+
+/* What the client's end of a road lacks here. */
+static const char *why_no_way(const struct road *road, const struct rig *rig)
+{
+	if (road->way == ROAD_BY_FD_OR_MESSAGE && !road->is_posted)
+		return NULL;
+	if (!rig->machine)
+		return "there is no guest to make it";
+	if (road->is_posted)
+		return NULL;
+	if (road->way == ROAD_BY_MAPPING)
+		return rig_is_mapped(rig, &road->target) ? NULL : "it could not be mapped";
+	if (road->way == ROAD_BY_IOREGION && !rig->machine->vm->has_ioregion)
+		return "this kernel's KVM has no ioregionfd";
+	if (road->way == ROAD_BY_STANDIN && rig->machine->vm->has_ioregion)
+		return "KVM has ioregionfds: nothing stands in for them";
+	return rig_has_span(rig, &road->target, road->width) ? NULL : "the server has no such span";
 }
 
 static const char *why_not(struct row *row, struct rig *rig, const struct road_place *place)
@@ -136,7 +202,10 @@ static const char *why_not(struct row *row, struct rig *rig, const struct road_p
 		return "there is no server of ours that stays awake";
 	if (!server->is_testdev)
 		return adapt_to_place(row, rig, place);
-	if (road->target.by_fd && !rig_has_fd(rig, &road->target, road->width, road->value))
+	if (why_no_way(road, rig))
+		return why_no_way(road, rig);
+	if (road->way == ROAD_BY_FD_OR_MESSAGE && road->target.by_fd &&
+	    !rig_has_fd(rig, &road->target, road->width, road->value))
 		return "the server's eventfd is not installed";
 	return NULL;
 }
@@ -147,7 +216,8 @@ void row_init(struct row *row, const struct road *road, struct rig *rig,
 	*row = (struct row){ .road = *road, .where = rig->machine ? "native" : "host" };
 	row->skip = why_not(row, rig, place);
 	row->has_server_usage = !strcmp(road->op, "reader") ||
-				(!road->target.is_floor && rig->servers[road->target.side].pid);
+				(!road->target.is_floor && row->road.way != ROAD_BY_MAPPING &&
+				 rig->servers[road->target.side].pid);
 }
 
 void row_free(struct row *row)
@@ -290,9 +360,10 @@ static int collect(struct row *row, const struct rig *rig)
 
 	for (uint32_t i = WARM_UP; i < job->count && !ret; i++) {
 		const struct job_sample *sample = &job->samples[i];
-		uint64_t answered = row->road.target.by_fd || row->road.target.is_floor ?
-					    sample->answered :
-					    sample->after;
+		uint64_t answered =
+			row->road.target.by_fd || row->road.target.is_floor || row->road.is_posted ?
+				sample->answered :
+				sample->after;
 
 		ret = series_add(&row->guest_ns, (double)(sample->after - sample->before) * ns);
 		if (!ret && answered)
@@ -375,7 +446,11 @@ int row_measure(struct row *row, struct rig *rig, uint32_t count)
 		look_at_guest(row, rig, &before);
 	look_at_server(row, rig, &before.server);
 	look_at_thread(&before.client);
+	if (row->road.is_posted)
+		rig_set_posted(rig, row->road.target.side, true);
 	ret = rig_run(rig, &row->road.target);
+	if (row->road.is_posted)
+		rig_set_posted(rig, row->road.target.side, false);
 	if (ret)
 		return ret;
 	look_at_thread(&after.client);

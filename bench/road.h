@@ -22,11 +22,23 @@ enum road_counter {
 	ROAD_COUNTS_STAMPS,
 };
 
+/* How the client has the access made, where that is not its doorbell's eventfd or a message. */
+enum road_way {
+	ROAD_BY_FD_OR_MESSAGE,
+	ROAD_BY_STANDIN,  /* an ioregionfd, on a kernel that has none */
+	ROAD_BY_IOREGION, /* one in KVM */
+	ROAD_BY_MAPPING,  /* the guest's memory */
+};
+
 struct road {
 	const char *name;
 	const char *op;
 	const char *server; /* "asleep", "awake", or "-" where none is involved */
 	const char *what;   /* a few words */
+	/* "v": the value comes along, "r": reads are answered, "o": in the order of their making */
+	const char *can;
+	enum road_way way;
+	bool is_posted; /* a message that is not answered */
 	struct rig_target target;
 	enum job_op job_op;
 	uint32_t width;

@@ -312,10 +312,12 @@ static const struct fp_key keys[] = {
 	{ 0 },
 };
 
-/* The registers are not in it: they are for measuring messages. */
-static const struct fp_span scratch_span = {
-	.offset = TESTDEV_SCRATCH,
-	.size = TESTDEV_SCRATCH_BYTES,
+/* The registers are not in them: they are for measuring messages. */
+static const struct fp_span scratch_spans[] = {
+	{ .offset = TESTDEV_SCRATCH, .size = TESTDEV_POSTED - TESTDEV_SCRATCH },
+	{ .offset = TESTDEV_POSTED,
+	  .size = TESTDEV_SCRATCH + TESTDEV_SCRATCH_BYTES - TESTDEV_POSTED,
+	  .posted = true },
 };
 
 static const struct fp_doorbell memory_doorbells[] = {
@@ -367,8 +369,8 @@ FP_DEVICE(testdev) = {
 			.access = bench_access,
 			.doorbells = testdev_doorbells,
 			.nr_doorbells = TESTDEV_NR_DOORBELLS,
-			.spans = &scratch_span,
-			.nr_spans = 1,
+			.spans = scratch_spans,
+			.nr_spans = TESTDEV_NR_SPANS,
 		},
 		[FP_BAR3] = {
 			.size = TESTDEV_SHARED_BYTES,

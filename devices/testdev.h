@@ -34,7 +34,8 @@ enum testdev_doorbell {
 };
 
 /* The entries of BAR2 that a client is told: those, each with an fd, and the scratch memory with one. */
-#define TESTDEV_NR_IO_FDS (TESTDEV_NR_DOORBELLS + 1)
+#define TESTDEV_NR_SPANS 2
+#define TESTDEV_NR_IO_FDS (TESTDEV_NR_DOORBELLS + TESTDEV_NR_SPANS)
 
 #define TESTDEV_VALUE_A 0xfau
 #define TESTDEV_VALUE_B 0xceu
@@ -68,7 +69,10 @@ struct testdev_counters {
 	uint32_t msi;	     /* the same for MSI */
 };
 
-/* Registers of 1, 2, 4 and 8 bytes that read back, at these offsets; and memory that does, a span. */
+/*
+ * Registers of 1, 2, 4 and 8 bytes that read back, at these offsets; and memory that does, in two
+ * spans. Writes to the second one are posted.
+ */
 #define TESTDEV_REGISTERS 0x100
 #define TESTDEV_REGISTER_1 0x100
 #define TESTDEV_REGISTER_2 0x102
@@ -76,6 +80,7 @@ struct testdev_counters {
 #define TESTDEV_REGISTER_8 0x108
 #define TESTDEV_SCRATCH 0x200
 #define TESTDEV_SCRATCH_BYTES 0x200
+#define TESTDEV_POSTED 0x300
 
 #define TESTDEV_VECTORS 4
 

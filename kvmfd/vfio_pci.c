@@ -428,6 +428,11 @@ const struct vfio_pci_bar *vfio_pci_bar(const struct vfio_pci *dev, unsigned int
 	return &dev->bars[index].pub;
 }
 
+void vfio_pci_set_posted(struct vfio_pci *dev, bool posted)
+{
+	dev->options.posted = posted;
+}
+
 uint16_t vfio_pci_vendor_id(const struct vfio_pci *dev)
 {
 	return (uint16_t)config32(dev, PCI_VENDOR_ID);

@@ -60,6 +60,9 @@ void vfio_pci_close(struct vfio_pci *dev);
 /* BAR `index` of VFIO_PCI_NR_BARS. */
 const struct vfio_pci_bar *vfio_pci_bar(const struct vfio_pci *dev, unsigned int index);
 
+/* Whether writes by socket wait for an answer, from now on. */
+void vfio_pci_set_posted(struct vfio_pci *dev, bool posted);
+
 uint16_t vfio_pci_vendor_id(const struct vfio_pci *dev);
 uint16_t vfio_pci_device_id(const struct vfio_pci *dev);
 

@@ -265,7 +265,7 @@ TEST(either_layout_of_io_fds_comes_out_the_same)
 		}
 		EXPECT_EQ(WIRE_IO_FD_IOREGIONFD, set.entries[TESTDEV_NR_DOORBELLS].type);
 		EXPECT_EQ(TESTDEV_SCRATCH, set.entries[TESTDEV_NR_DOORBELLS].offset);
-		EXPECT_EQ(TESTDEV_SCRATCH_BYTES, set.entries[TESTDEV_NR_DOORBELLS].size);
+		EXPECT_EQ(TESTDEV_POSTED - TESTDEV_SCRATCH, set.entries[TESTDEV_NR_DOORBELLS].size);
 		EXPECT_EQ(0, set.entries[TESTDEV_NR_DOORBELLS].datamatch);
 		EXPECT_EQ(TESTDEV_NR_DOORBELLS, set.entries[TESTDEV_NR_DOORBELLS].user_data);
 		fpc_io_fds_free(&set);

@@ -446,7 +446,7 @@ TEST_F(served, rings_by_eventfd_are_counted_one_by_one)
 
 TEST_F(served, accesses_by_ioregionfd_are_counted_as_such)
 {
-	/* A read of 4 bytes of the scratch memory, whose entry is the last: its user_data is 7. */
+	/* A read of 4 bytes of the scratch memory: behind the doorbells, its user_data is 7. */
 	const struct wire_ioregion_cmd read = {
 		.cmd = WIRE_IOREGION_READ,
 		.size_resp = 2 | WIRE_IOREGION_RESP,
@@ -458,7 +458,7 @@ TEST_F(served, accesses_by_ioregionfd_are_counted_as_such)
 	int fd;
 
 	ASSERT_EQ(0, peer_call(self->peer, WIRE_DEVICE_GET_REGION_IO_FDS, &asked, sizeof(asked)));
-	fd = self->peer->reply.fds[self->peer->reply.nr_fds - 1];
+	fd = self->peer->reply.fds[TESTDEV_NR_DOORBELLS];
 	ASSERT_EQ(sizeof(read), send(fd, &read, sizeof(read), MSG_NOSIGNAL));
 	ASSERT_EQ(sizeof(answer), recv(fd, &answer, sizeof(answer), MSG_WAITALL));
 	stats = ask(self->fd, STATS);

@@ -15,6 +15,7 @@
 #include "kselftest_harness.h"
 #include "program.h"
 #include "script.h"
+#include "testdev.h"
 #include "testdev_server.h"
 
 /* Runs it with up to four arguments. */
@@ -113,7 +114,8 @@ TEST_F(testdev, is_told_to_programs)
 	EXPECT_EQ(0xfa, json_number_at(root, "regions/1/io_fds/entries/1/datamatch"));
 	EXPECT_STREQ("ioeventfd", json_text_at(root, "regions/1/io_fds/entries/1/type_name"));
 	EXPECT_STREQ("ioregionfd", json_text_at(root, "regions/2/io_fds/entries/7/type_name"));
-	EXPECT_EQ(0x200, json_number_at(root, "regions/2/io_fds/entries/7/size"));
+	EXPECT_EQ(TESTDEV_POSTED - TESTDEV_SCRATCH,
+		  json_number_at(root, "regions/2/io_fds/entries/7/size"));
 	EXPECT_EQ(7, json_number_at(root, "regions/2/io_fds/entries/7/user_data"));
 	EXPECT_STREQ("", json_text_at(root, "regions/2/io_fds/entries/7/problem"));
 	EXPECT_EQ(1, json_number_at(root, "irqs/0/count"));

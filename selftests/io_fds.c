@@ -300,7 +300,8 @@ TEST(no_more_entries_come_than_the_client_takes_fds)
 		{ "{\"capabilities\":{\"max_msg_fds\":3}}", 3 },
 		{ "{\"capabilities\":{\"max_msg_fds\":7}}", 7 },
 		{ "{\"capabilities\":{\"max_msg_fds\":8}}", 8 },
-		{ "{\"capabilities\":{\"max_msg_fds\":4294967295}}", 8 },
+		{ "{\"capabilities\":{\"max_msg_fds\":9}}", TESTDEV_NR_IO_FDS },
+		{ "{\"capabilities\":{\"max_msg_fds\":4294967295}}", TESTDEV_NR_IO_FDS },
 		{ "{\"capabilities\":{\"max_fds\":5}}", 5 }, /* as a foreign client has it */
 		{ "{\"capabilities\":{\"max_fds\":5,\"max_msg_fds\":2}}", 2 },
 	};

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * fastpath-bench: a short run of it counts every access and says what it can't measure. No times.
+ *
+ * GPL-2.0-only, because it includes the kernel's kselftest harness.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "bare_guest.h"
+#include "kselftest_harness.h"
+#include "program.h"
+
+#define ARGS(...) ((const char *const[]){ __VA_ARGS__, NULL })
+#define SHORT "--ops", "40", "--repeat", "2"
+
+static struct program program;
+
+static int run(const char *const *args)
+{
+	program_start(&program, "fastpath-bench", args, false);
+	program_wait(&program);
+	return program.status;
+}
+
+/* How many rows of a road there are with numbers, and how many that are skipped. */
+static unsigned int rows(const char *road, bool skipped)
+{
+	unsigned int nr = 0;
+
+	for (const char *line = program.said; *line;) {
+		size_t len = strcspn(line, "\n");
+		const char *skip = strstr(line, "skip: ");
+
+		nr += !strncmp(line, road, strlen(road)) && line[strlen(road)] == ' ' &&
+		      (skip && skip < line + len) == skipped;
+		line += len + (line[len] == '\n');
+	}
+	return nr;
+}
+
+TEST(every_road_of_a_guest_is_measured_and_every_access_counted)
+{
+	NEEDS_KVM();
+	EXPECT_EQ(0, run(ARGS(SHORT)));
+	EXPECT_EQ(6, rows("socket", false));
+	EXPECT_EQ(4, rows("ioeventfd", false));
+	EXPECT_EQ(2, rows("pio", false));
+	EXPECT_EQ(2, rows("eventfd", false));
+	EXPECT_EQ(2, rows("mmap", false));
+	/* By KVM or by a stand-in, and never both. */
+	EXPECT_EQ(6, rows("standin", false) + rows("ioregionfd", false));
+	EXPECT_EQ(1, rows("standin", true) + rows("ioregionfd", true));
+	EXPECT_NE(NULL, strstr(program.said, "a doorbell by ioeventfd costs the guest"));
+}
+
+TEST(without_kvm_messages_and_eventfds_are_measured_from_the_host)
+{
+	EXPECT_EQ(0, run(ARGS(SHORT, "--no-kvm")));
+	EXPECT_EQ(4, rows("socket", false));
+	EXPECT_EQ(1, rows("socket", true)); /* posted; told of once */
+	EXPECT_EQ(4, rows("ioeventfd", false));
+	EXPECT_EQ(1, rows("standin", true));
+	EXPECT_EQ(1, rows("mmap", true));
+}
+
+TEST(a_road_asked_for_that_can_t_be_measured_is_status_4)
+{
+	EXPECT_EQ(4, run(ARGS(SHORT, "--no-kvm", "--roads", "mmap")));
+}
+
+TEST(a_road_that_there_is_not_is_refused_and_those_that_are_listed)
+{
+	EXPECT_EQ(1, run(ARGS("--roads", "shortcut")));
+	EXPECT_NE(NULL, strstr(program.complained, "there is no road 'shortcut'"));
+	EXPECT_NE(NULL, strstr(program.complained, "standin"));
+}
+
+TEST_HARNESS_MAIN
