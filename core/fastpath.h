@@ -149,6 +149,12 @@ enum {
 	FP_REGION_64BIT = 1 << 3,
 	FP_REGION_PREFETCHABLE = 1 << 4, /* a memory BAR that reading does not change */
 	FP_REGION_MMAP = 1 << 5,	 /* the client may map it, or its `areas`: see them */
+	/*
+	 * With FP_REGION_MMAP: the client may map it for loads only. Stores come to the handler, or
+	 * ring, as they do elsewhere; the device fills in what is to be loaded. In a guest neither
+	 * such a load nor a ring takes an exit, with any kernel.
+	 */
+	FP_REGION_LOADS_ONLY = 1 << 6,
 };
 
 /* What areas of a region start at and are multiples of, bytes. */
@@ -162,7 +168,8 @@ struct fp_area {
 struct fp_region {
 	uint64_t size; /* bytes; a BAR's is a power of two; 0: not there */
 	uint32_t flags;
-	fp_access_fn *access; /* not called for what the client may map; NULL if that is all */
+	/* Not called for what the client may map; NULL if that is all. But see FP_REGION_LOADS_ONLY. */
+	fp_access_fn *access;
 	const struct fp_doorbell *doorbells;
 	size_t nr_doorbells;
 	const struct fp_span *spans;

@@ -33,6 +33,7 @@ static int add_memory(struct fp_device *dev, uint32_t index, uint64_t offset, ui
 		.offset = offset,
 		.size = size,
 		.bytes = dev->cores[index].share.base + offset,
+		.loads_only = dev->regions[index].flags & FP_REGION_LOADS_ONLY,
 	};
 
 	return region_add_part(dev, index, &part);
@@ -66,11 +67,13 @@ void region_close(struct fp_device *dev, uint32_t index)
 
 /* Who answers at `offset`: a part, or NULL, the handler; and how far that goes. */
 static const struct region_part *part_at(const struct region_core *core, uint64_t offset,
-					 uint64_t *len)
+					 bool write, uint64_t *len)
 {
 	for (size_t i = 0; i < core->nr_parts; i++) {
 		const struct region_part *part = &core->parts[i];
 
+		if (write && part->loads_only)
+			continue;
 		if (offset < part->offset) {
 			*len = part->offset - offset;
 			return NULL;
@@ -112,7 +115,8 @@ static int serve(struct fp_device *dev, uint32_t index, const struct fp_access *
 
 	for (; left && !ret; left -= piece.size) {
 		uint64_t len;
-		const struct region_part *part = part_at(&dev->cores[index], piece.offset, &len);
+		const struct region_part *part =
+			part_at(&dev->cores[index], piece.offset, piece.write, &len);
 
 		piece.size = len < left ? (uint32_t)len : left;
 		ret = part ? part_access(dev, part, &piece) :

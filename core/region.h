@@ -21,6 +21,7 @@ struct region_part {
 	uint64_t size;
 	void *bytes;	      /* memory that is there; NULL: access() knows */
 	fp_access_fn *access; /* at offsets from the region's start */
+	bool loads_only;      /* stores are the handler's */
 };
 
 /* What the core has made for a region of one device. */

@@ -11,6 +11,12 @@ static bool same_store(const struct fp_doorbell *a, const struct fp_doorbell *b)
 			     b->width ? b->width : 1);
 }
 
+/* Whether stores to what the client may map come to the device all the same. */
+static bool hears_stores(const struct fp_region *region)
+{
+	return region->flags & FP_REGION_LOADS_ONLY;
+}
+
 /* Whether [offset, offset + size) has a byte that the client may map. */
 static bool is_mapped(const struct fp_region *region, uint64_t offset, uint64_t size)
 {
@@ -39,7 +45,7 @@ static const char *doorbell_check(const struct fp_region *region,
 		return "a doorbell lies outside its region";
 	if (doorbell->shadow && (!width || doorbell->match || doorbell->group))
 		return "a doorbell with shadow needs a width, and neither match nor group";
-	if (is_mapped(region, doorbell->offset, width ? width : 1))
+	if (!hears_stores(region) && is_mapped(region, doorbell->offset, width ? width : 1))
 		return "a doorbell lies in memory that the client may map, where nothing rings";
 	return NULL;
 }
@@ -72,7 +78,7 @@ static const char *span_check(const struct fp_region *region, const struct fp_sp
 
 	if (!wire_within(span->offset, size, region->size))
 		return "a span lies outside its region";
-	if (is_mapped(region, span->offset, size))
+	if (!hears_stores(region) && is_mapped(region, span->offset, size))
 		return "a span lies in memory that the client may map";
 	if (span->size)
 		return NULL;
@@ -165,16 +171,19 @@ static const char *areas_check(const struct fp_region *region)
 
 static const char *memory_check(const struct fp_region *region)
 {
+	if (hears_stores(region) && region->flags & FP_REGION_READ_ONLY)
+		return "a region that is read-only hears of no stores";
 	if (region->flags & FP_REGION_MMAP)
 		return areas_check(region);
-	return region->nr_areas || region->file_offset ?
-		       "areas or a file offset in a region without FP_REGION_MMAP" :
+	return region->nr_areas || region->file_offset || hears_stores(region) ?
+		       "areas, a file offset or loads only in a region without FP_REGION_MMAP" :
 		       NULL;
 }
 
 const char *region_check(unsigned int index, const struct fp_region *region)
 {
-	bool is_all_memory = region->flags & FP_REGION_MMAP && !region->nr_areas;
+	bool is_all_memory =
+		region->flags & FP_REGION_MMAP && !region->nr_areas && !hears_stores(region);
 	const char *why;
 
 	if (!region->size)

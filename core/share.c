@@ -51,7 +51,7 @@ int share_open(struct share *share, const struct fp_region *region)
 		return -errno;
 	ret = permit(&new, region);
 	if (!ret)
-		ret = seal(fd, region->flags & FP_REGION_READ_ONLY);
+		ret = seal(fd, region->flags & (FP_REGION_READ_ONLY | FP_REGION_LOADS_ONLY));
 	if (ret) {
 		munmap(new.base, new.size);
 		return ret;

@@ -93,6 +93,7 @@ static const struct puppet_word flag_words[] = {
 	{ "64bit", FP_REGION_64BIT },
 	{ "prefetchable", FP_REGION_PREFETCHABLE },
 	{ "mmap", FP_REGION_MMAP },
+	{ "loads-only", FP_REGION_LOADS_ONLY },
 	{ 0 },
 };
 

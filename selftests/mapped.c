@@ -11,6 +11,8 @@
 #include "capture.h"
 #include "iofd_install.h"
 #include "kselftest_harness.h"
+#include "peer.h"
+#include "puppet_rig.h"
 #include "testdev.h"
 #include "testdev_server.h"
 #include "vfio_pci.h"
@@ -188,6 +190,19 @@ TEST_F(mapped, what_is_closed_goes_to_the_bus_again)
 
 /* ---- a device ---- */
 
+/* A server that has not noticed that its last client is gone refuses the next. */
+static int open_when_free(struct machine *machine, const struct vfio_pci_options *options,
+			  struct vfio_pci **dev)
+{
+	int64_t deadline = 0;
+	int ret;
+
+	do
+		ret = vfio_pci_open(machine, options, dev);
+	while (ret == -EBUSY && peer_time_left(&deadline));
+	return ret;
+}
+
 /* Into testdev's area A, and then its sum of both areas. BAR 3 is where machine_place() puts it. */
 BARE_GUEST(sum, "mov $0xd0010000, %ecx\n"
 		"movl $0x1111, 0x2000(%rcx)\n movl $0x2222, 0xf000(%rcx)\n"
@@ -212,6 +227,45 @@ TEST(a_device_sees_what_the_guest_stored_in_its_mapped_pages)
 	vfio_pci_close(dev);
 	bare_guest_close(&guest);
 	testdev_server_stop(&served);
+}
+
+/* Rings and loads in a page of a puppet's, the only BAR: a store leaves only where nothing rings. */
+BARE_GUEST(status, "mov $0xd0000000, %ecx\n"
+		   "mov (%rcx), %rax\n mov %rax, (%rbx)\n"
+		   "movl $1, 0x800(%rcx)\n movw $1, 0x800(%rcx)\n"
+		   "movl $0x55, 0x10(%rcx)\n"
+		   "mov 0x10(%rcx), %rax\n mov %rax, (%rbx)\n");
+
+TEST(a_page_for_loads_is_read_and_rung_without_an_exit)
+{
+	struct puppet_rig *rig;
+	struct vfio_pci_options options = { 0 };
+	struct bare_guest guest;
+	struct vfio_pci *dev;
+
+	NEEDS_KVM();
+	rig = puppet_rig_start("{'pci':{'vendor':1,'device':2},'regions':[{'index':'bar0',"
+			       "'size':4096,'flags':['mmap','loads-only'],"
+			       "'initial':[{'offset':0,'bytes':'7700000000000000'}],"
+			       "'doorbells':[{'offset':2048,'name':'kick'}]}]}",
+			       PEER_LISTEN);
+	peer_disconnect(rig->peer);
+	options.socket = rig->peer->path;
+	ASSERT_EQ(0, bare_guest_open(&guest, BARE_CODE(status)));
+	ASSERT_EQ(0, open_when_free(guest.machine, &options, &dev));
+	EXPECT_EQ(PAGE, mapped_read_only_bytes(vfio_pci_bar(dev, 0)->mapped));
+	ASSERT_EQ(0, bare_guest_run(&guest));
+	EXPECT_TRUE(recorder_wrote(&guest.mmio, 0, 0, 8, 0x77));
+	EXPECT_TRUE(recorder_wrote(&guest.mmio, 1, 0, 8, 0x55));
+	/* Of the accesses to the page the one store that rings nothing has left the guest. */
+	EXPECT_EQ(0, vfio_pci_bar(dev, 0)->reads);
+	EXPECT_EQ(1, vfio_pci_bar(dev, 0)->writes);
+	EXPECT_NE(NULL,
+		  strstr(puppet_say(rig->control, "{'do':'await','doorbell':'kick','count':2}"),
+			 "\"count\":2"));
+	vfio_pci_close(dev);
+	bare_guest_close(&guest);
+	puppet_rig_stop(rig);
 }
 
 TEST_HARNESS_MAIN

@@ -29,6 +29,7 @@ enum {
 	WHOLE = FP_BAR0,
 	CONTROL = FP_BAR1,
 	READ_ONLY = FP_BAR2,
+	LOADS_ONLY = FP_BAR3,
 	PLAIN_OWN = FP_OWN_REGION,
 	GAP,
 	SPARSE_OWN,
@@ -65,6 +66,23 @@ static int ones_access(struct fp_device *dev, struct fp_access *access)
 	return 0;
 }
 
+/* What may be loaded without asking: at 0 how often the doorbell rang, at 8 the last other store. */
+static int count_access(struct fp_device *dev, struct fp_access *access)
+{
+	uint64_t *memory = fp_region_memory(dev, LOADS_ONLY);
+
+	if (access->doorbell)
+		memory[0] += access->times;
+	else if (access->write)
+		memory[1] = access->offset << 32 | fp_access_value(access);
+	else
+		memset(access->data, 0xee, access->size);
+	return 0;
+}
+
+static const struct fp_doorbell loads_only_doorbells[] = { { .offset = 0x800 } };
+static const struct fp_area loads_only_areas[] = { { 0, PAGE } };
+
 static const struct fp_area own_areas[] = { { PAGE, PAGE }, { 2 * PAGE, 2 * PAGE } };
 
 FP_DEVICE(memory) = {
@@ -76,6 +94,15 @@ FP_DEVICE(memory) = {
 		[WHOLE] = { .size = WHOLE_BYTES, .flags = FP_REGION_MMAP },
 		[CONTROL] = { .size = PAGE, .access = control_access },
 		[READ_ONLY] = { .size = PAGE, .flags = FP_REGION_MMAP | FP_REGION_READ_ONLY },
+		[LOADS_ONLY] = {
+			.size = 2 * PAGE,
+			.flags = FP_REGION_MMAP | FP_REGION_LOADS_ONLY,
+			.access = count_access,
+			.doorbells = loads_only_doorbells,
+			.nr_doorbells = 1,
+			.areas = loads_only_areas,
+			.nr_areas = 1,
+		},
 		[PLAIN_OWN] = { .size = 100, .access = ones_access, .type = 7, .subtype = 8 },
 		[SPARSE_OWN] = {
 			.size = OWN_BYTES,
@@ -473,6 +500,33 @@ TEST(a_read_only_region_can_be_mapped_for_reading_only)
 	EXPECT_EQ(NULL, map(again, PAGE, 0, PROT_READ | PROT_WRITE));
 	EXPECT_EQ(0x44, at[9]);
 	close(again);
+	close(fd);
+	peer_stop(peer);
+}
+
+TEST(a_region_for_loads_only_is_mapped_so_and_stores_come_to_the_device)
+{
+	struct peer *peer = open_memory();
+	int fd = ask_fd(peer, LOADS_ONLY);
+	const volatile uint64_t *at = (void *)map(fd, PAGE, 0, PROT_READ);
+	struct wire_region_info info;
+
+	ASSERT_NE(NULL, at);
+	EXPECT_EQ(NULL, map(fd, PAGE, 0, PROT_READ | PROT_WRITE));
+	ASSERT_EQ(0, ask(peer, LOADS_ONLY, sizeof(info), &info));
+	EXPECT_EQ(WIRE_REGION_READABLE | WIRE_REGION_WRITEABLE, info.flags & 3);
+	EXPECT_EQ(0, peer_write(peer, LOADS_ONLY, 0x10, 0xabcd, 4));
+	EXPECT_EQ(0x10ull << 32 | 0xabcd, at[1]);
+	EXPECT_EQ(0, at[2]); /* it is the device's to say what is loaded there */
+	EXPECT_EQ(at[1], peer_read(peer, LOADS_ONLY, 8, 8));
+	/* A doorbell in it rings, by message and by eventfd. */
+	EXPECT_EQ(0, peer_write(peer, LOADS_ONLY, 0x800, 1, 2));
+	EXPECT_EQ(1, at[0]);
+	/* What is not mapped is the handler's both ways, and a read of both is of both. */
+	EXPECT_EQ(0xeeee, peer_read(peer, LOADS_ONLY, PAGE, 2));
+	EXPECT_EQ(0xeeee0000, peer_read(peer, LOADS_ONLY, PAGE - 2, 4));
+	EXPECT_EQ(0, peer_write(peer, LOADS_ONLY, PAGE - 2, 0x5678, 4));
+	EXPECT_EQ((uint64_t)(PAGE - 2) << 32 | 0x5678, at[1]);
 	close(fd);
 	peer_stop(peer);
 }

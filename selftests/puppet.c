@@ -1080,7 +1080,7 @@ static const char *const wrong_shapes[][2] = {
 	  "regions[1].index: regions[0] is bar0 already" },
 	{ REGION(",'flags':['fast']"),
 	  "regions[0].flags[0]: wants one of io, read-only, independent, 64bit, prefetchable, "
-	  "mmap, not \"fast\"" },
+	  "mmap, loads-only, not \"fast\"" },
 	{ REGION(",'areas':[{'offset':100,'size':4096}]"),
 	  "regions[0].areas[0].offset: 100 is not a multiple of 4096" },
 	{ REGION(",'flags':['mmap'],'areas':[{'offset':4096,'size':4096}]"),
@@ -1117,6 +1117,12 @@ static const char *const wrong_shapes[][2] = {
 	/* What the core alone knows it says itself. */
 	{ REGION(",'flags':['io','mmap']"),
 	  "region 0: a BAR in I/O space is not 64-bit, prefetchable or mapped" },
+	{ REGION(",'flags':['loads-only']"),
+	  "region 0: areas, a file offset or loads only in a region without FP_REGION_MMAP" },
+	{ REGION(",'flags':['mmap','loads-only','read-only']"),
+	  "region 0: a region that is read-only hears of no stores" },
+	{ REGION(",'flags':['mmap'],'doorbells':[{'offset':0}]"),
+	  "region 0: a doorbell lies in memory that the client may map, where nothing rings" },
 	{ REGION(",'doorbells':[{'offset':0,'width':4},{'offset':2,'width':4}]"),
 	  "region 0: two doorbells overlap" },
 };
