@@ -2,10 +2,12 @@
 /* Which of a server's io fds may be installed: what it says of them is not trusted. */
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/kvm.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "fdkind.h"
 #include "iofd_install.h"
@@ -41,12 +43,11 @@ static const struct {
 	[FPC_IO_FD_IOREGIONFD] = { WIRE_IOREGION_PIO,
 				   WIRE_IOREGION_PIO | WIRE_IOREGION_POSTED_WRITES,
 				   "none but PIO and POSTED_WRITES" },
+	[FPC_IO_FD_SHADOW] = { FPC_IOEVENTFD_PIO, FPC_IOEVENTFD_PIO, "none but PIO" },
 };
 
 static int check_type(const struct fpc_io_fd *entry, struct iofd_refusal *refusal)
 {
-	if (entry->type == FPC_IO_FD_SHADOW)
-		return refuse(refusal, "type", entry->type, "no shadow ioeventfd here yet");
 	if (entry->type >= sizeof(flags_of) / sizeof(*flags_of))
 		return refuse(refusal, "type", entry->type, "unknown");
 	return 0;
@@ -73,6 +74,8 @@ static int check_width(const struct iofd_target *target, const struct fpc_io_fd 
 		return refuse(refusal, "size", size, "neither 0 nor a store's width");
 	if (!size && target->is_io)
 		return refuse(refusal, "size", size, "a port's store has a width");
+	if (!size && entry->type == FPC_IO_FD_SHADOW)
+		return refuse(refusal, "size", size, "a value that is kept has a width");
 	return 0;
 }
 
@@ -81,7 +84,7 @@ static int check_span(const struct iofd_target *target, const struct fpc_io_fd *
 {
 	int ret = 0;
 
-	if (entry->type == FPC_IO_FD_IOEVENTFD)
+	if (entry->type != FPC_IO_FD_IOREGIONFD)
 		ret = check_width(target, entry, refusal);
 	else if (!entry->size && !(entry->flags & WIRE_IOREGION_POSTED_WRITES))
 		ret = refuse(refusal, "size", 0, "writes of which nothing is known are posted");
@@ -143,12 +146,34 @@ static int check_socket(const struct fpc_io_fd *entry, struct iofd_refusal *refu
 	return 0;
 }
 
+/* KVM writes to our mapping of it: it has to be there, now and later. */
+static int check_shadow(const struct fpc_io_fd *entry, struct iofd_refusal *refusal)
+{
+	int seals = fcntl(entry->shadow_fd, F_GET_SEALS);
+	struct stat st;
+
+	if (entry->shadow_fd < 0)
+		return refuse(refusal, "shadow_mem_fd_index", entry->shadow_fd_index,
+			      "no fd came for it");
+	if (seals < 0 || !(seals & F_SEAL_SHRINK) || fstat(entry->shadow_fd, &st))
+		return refuse(refusal, "shadow_mem_fd_index", entry->shadow_fd_index,
+			      "not memory that stays as long as it is");
+	if (entry->user_data % entry->size ||
+	    !wire_within(entry->user_data, entry->size, (uint64_t)st.st_size))
+		return refuse(refusal, "shadow_offset", entry->user_data,
+			      "not within its memory, or across its values");
+	return 0;
+}
+
 static int check_fd(const struct fpc_io_fd *entry, struct iofd_refusal *refusal)
 {
 	if (entry->fd < 0)
 		return refuse(refusal, "fd_index", entry->fd_index, "no fd came for it");
-	return entry->type == FPC_IO_FD_IOEVENTFD ? check_eventfd(entry, refusal) :
-						    check_socket(entry, refusal);
+	if (entry->type == FPC_IO_FD_IOREGIONFD)
+		return check_socket(entry, refusal);
+	if (check_eventfd(entry, refusal))
+		return -EINVAL;
+	return entry->type == FPC_IO_FD_SHADOW ? check_shadow(entry, refusal) : 0;
 }
 
 /*
@@ -159,7 +184,7 @@ static int check_fd(const struct fpc_io_fd *entry, struct iofd_refusal *refusal)
  */
 static bool clash(const struct fpc_io_fd *a, const struct fpc_io_fd *b)
 {
-	bool is_span = a->type != FPC_IO_FD_IOEVENTFD || b->type != FPC_IO_FD_IOEVENTFD;
+	bool is_span = a->type == FPC_IO_FD_IOREGIONFD || b->type == FPC_IO_FD_IOREGIONFD;
 
 	if (is_span || a->offset != b->offset)
 		return wire_overlaps(a->offset, a->size ? a->size : 1, b->offset,

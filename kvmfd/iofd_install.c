@@ -7,11 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 
 #include "cleanup.h"
 #include "ioregion_abi.h"
 #include "log.h"
 #include "wire.h"
+
+#define PAGE_BYTES 4096u
 
 /* ---- in KVM ---- */
 
@@ -28,6 +31,49 @@ static int set_ioeventfd(const struct iofd_installed *installed, const struct fp
 	};
 
 	return ioctl(installed->vm->fd, KVM_IOEVENTFD, &ioeventfd) ? -errno : 0;
+}
+
+static bool is_shadow(const struct fpc_io_fd *entry)
+{
+	return entry->type == FPC_IO_FD_SHADOW;
+}
+
+/* Where the value of entry `i` goes; mapped when it is installed. */
+static int set_shadow(struct iofd_installed *installed, uint32_t i)
+{
+	const struct fpc_io_fd *entry = &installed->set.entries[i];
+	uint64_t skip = entry->user_data % PAGE_BYTES;
+	uint64_t value;
+	uint8_t *page = mmap(NULL, PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, entry->shadow_fd,
+			     (off_t)(entry->user_data - skip));
+	struct kvm_ioeventfd ioeventfd = {
+		.addr = installed->target.base + entry->offset,
+		.len = (uint32_t)entry->size,
+		.fd = entry->fd,
+		.flags = entry->flags | IOEVENTFD_ABI_POST_WRITE,
+	};
+	int ret = 0;
+
+	if (page == MAP_FAILED)
+		return -errno;
+	value = (uintptr_t)page + skip;
+	memcpy((uint8_t *)&ioeventfd + IOEVENTFD_ABI_POST_ADDR, &value, sizeof(value));
+	if (ioctl(installed->vm->fd, KVM_IOEVENTFD, &ioeventfd))
+		ret = -errno;
+	if (ret)
+		munmap(page, PAGE_BYTES);
+	else
+		installed->shadows[i] = page;
+	return ret;
+}
+
+/* KVM must not write to what may be somebody else's next. */
+static void drop_shadow(struct iofd_installed *installed, uint32_t i)
+{
+	if (!installed->shadows[i])
+		return;
+	set_ioeventfd(installed, &installed->set.entries[i], true);
+	munmap(installed->shadows[i], PAGE_BYTES);
 }
 
 static int set_ioregion(const struct iofd_installed *installed, const struct fpc_io_fd *entry,
@@ -142,6 +188,10 @@ static int install_entry(struct iofd_installed *installed, uint32_t i, const cha
 {
 	const struct fpc_io_fd *entry = &installed->set.entries[i];
 
+	if (is_shadow(entry)) {
+		*what = "KVM_IOEVENTFD with post-write";
+		return installed->vm->has_post_write ? set_shadow(installed, i) : -EOPNOTSUPP;
+	}
 	if (!is_span(entry)) {
 		*what = "KVM_IOEVENTFD";
 		return set_ioeventfd(installed, entry, false);
@@ -196,8 +246,11 @@ static int make_room(struct iofd_installed *installed)
 
 	installed->roads = calloc(set->nr_entries + 1, sizeof(*installed->roads));
 	installed->spans = calloc(set->nr_entries + 1, sizeof(*installed->spans));
+	installed->shadows = calloc(set->nr_entries + 1, sizeof(*installed->shadows));
 	installed->standins = calloc(set->nr_fds + 1, sizeof(*installed->standins));
-	return installed->roads && installed->spans && installed->standins ? 0 : -ENOMEM;
+	return installed->roads && installed->spans && installed->shadows && installed->standins ?
+		       0 :
+		       -ENOMEM;
 }
 
 int iofd_install(struct vm *vm, const struct iofd_target *target, struct fpc_io_fds *set,
@@ -225,7 +278,7 @@ void iofd_uninstall(struct iofd_installed *installed)
 	for (uint32_t i = 0; installed && i < installed->set.nr_entries; i++) {
 		const struct fpc_io_fd *entry = &installed->set.entries[i];
 
-		if (!installed->roads[i])
+		if (!installed->roads[i] || is_shadow(entry))
 			continue;
 		if (!is_span(entry))
 			set_ioeventfd(installed, entry, true);
@@ -241,8 +294,11 @@ void iofd_forget(struct iofd_installed *installed)
 		return;
 	for (uint32_t i = 0; installed->standins && i < installed->set.nr_fds; i++)
 		standin_close(installed->standins[i]);
+	for (uint32_t i = 0; installed->shadows && i < installed->set.nr_entries; i++)
+		drop_shadow(installed, i);
 	fpc_io_fds_free(&installed->set);
 	free(installed->standins);
+	free(installed->shadows);
 	free(installed->spans);
 	free(installed->roads);
 	free(installed);
@@ -257,7 +313,8 @@ const struct fpc_io_fd *iofd_road(const struct iofd_installed *installed, uint64
 		if (!installed->roads[i] || is_span(entry))
 			continue;
 		if (entry->offset == offset && (!entry->size || entry->size == len) &&
-		    (!(entry->flags & FPC_IOEVENTFD_DATAMATCH) || entry->datamatch == value))
+		    (is_shadow(entry) || !(entry->flags & FPC_IOEVENTFD_DATAMATCH) ||
+		     entry->datamatch == value))
 			return entry;
 	}
 	return NULL;

@@ -53,7 +53,8 @@ struct iofd_installed {
 	struct fpc_io_fds set;
 	bool *roads;	   /* for each entry, whether it is installed */
 	uint32_t nr_roads; /* so many are */
-	uint32_t *spans;   /* the entries that are a stand-in's, by offset */
+	void **shadows;	 /* for each entry of a shadow ioeventfd the page that its value goes to */
+	uint32_t *spans; /* the entries that are a stand-in's, by offset */
 	uint32_t nr_spans;
 	struct standin **standins; /* for each fd; NULL: none */
 };
@@ -79,7 +80,10 @@ int iofd_install(struct vm *vm, const struct iofd_target *target, struct fpc_io_
  */
 void iofd_uninstall(struct iofd_installed *installed);
 
-/* Closes and frees, but leaves KVM alone: for when the VM is closed next, which removes them. */
+/*
+ * Closes and frees, but leaves KVM alone, except where it would write to memory of ours: for when the
+ * VM is closed next, which removes the rest.
+ */
 void iofd_forget(struct iofd_installed *installed);
 
 /*

@@ -30,7 +30,11 @@ enum {
 
 #define IOREGION_ABI_SET _IOW(0xae, 0x49, struct ioregion_abi)
 
-/* In struct kvm_ioeventfd: KVM stores the value at the address in its first pad, then signals. */
+/*
+ * In struct kvm_ioeventfd: KVM stores the value at an address of ours, then signals. The address is in
+ * what older headers call its pad.
+ */
 #define IOEVENTFD_ABI_POST_WRITE (1u << 5)
+#define IOEVENTFD_ABI_POST_ADDR 32
 
 #endif

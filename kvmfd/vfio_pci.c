@@ -374,7 +374,10 @@ static int attach(struct vfio_pci *dev)
 
 static int open_client(struct vfio_pci *dev)
 {
-	const struct fpc_options options = { .wait = dev->options.wait };
+	const struct fpc_options options = {
+		.wait = dev->options.wait,
+		.flags = dev->machine->vm->has_post_write ? FPC_SHADOW_IOEVENTFD : 0,
+	};
 	int ret;
 
 	dev->client = dev->options.client;

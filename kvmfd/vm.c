@@ -108,6 +108,21 @@ static bool probe_ioregion(const struct vm *vm)
 	return ioctl(vm->fd, IOREGION_ABI_SET, &unused) < 0 && errno == ENOENT;
 }
 
+/* A flag that it does not know is EINVAL, before it looks at the fd; which is none. */
+static bool probe_post_write(const struct vm *vm)
+{
+	struct kvm_ioeventfd none = {
+		.addr = TSS_ADDRESS,
+		.len = 8,
+		.fd = -1,
+		.flags = IOEVENTFD_ABI_POST_WRITE,
+	};
+	uint64_t somewhere = (uintptr_t)&somewhere;
+
+	memcpy((uint8_t *)&none + IOEVENTFD_ABI_POST_ADDR, &somewhere, sizeof(somewhere));
+	return ioctl(vm->fd, KVM_IOEVENTFD, &none) < 0 && errno == EBADF;
+}
+
 static int give_tss(const struct vm *vm)
 {
 	if (ioctl(vm->fd, KVM_SET_TSS_ADDR, TSS_ADDRESS)) {
@@ -138,6 +153,7 @@ int vm_open(struct vm **out)
 	}
 	hear_of_emulation_failures(vm);
 	vm->has_ioregion = probe_ioregion(vm);
+	vm->has_post_write = probe_post_write(vm);
 	*out = vm;
 	return 0;
 }

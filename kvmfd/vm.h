@@ -10,9 +10,10 @@
 struct vm {
 	int kvm_fd; /* /dev/kvm */
 	int fd;
-	size_t run_bytes;  /* of a vCPU's struct kvm_run mapping */
-	uint32_t nr_slots; /* of memory that were handed out; 0 is the guest's RAM */
-	bool has_ioregion; /* KVM_SET_IOREGION is there */
+	size_t run_bytes;    /* of a vCPU's struct kvm_run mapping */
+	uint32_t nr_slots;   /* of memory that were handed out; 0 is the guest's RAM */
+	bool has_ioregion;   /* KVM_SET_IOREGION is there */
+	bool has_post_write; /* ioeventfds may leave the value that was stored */
 };
 
 /*

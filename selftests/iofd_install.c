@@ -3,7 +3,9 @@
 #include "iofd_install.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -152,10 +154,58 @@ TEST(the_space_of_entry_and_region_must_agree)
 	EXPECT_STREQ("flags", refused(&io_bar, ENTRY(.size = 4)));
 }
 
-TEST(a_shadow_or_an_unknown_type_is_refused)
+TEST(an_unknown_type_is_refused)
 {
-	EXPECT_STREQ("type", refused(&memory_bar, ENTRY(.size = 4, .type = FPC_IO_FD_SHADOW)));
+	EXPECT_STREQ("type", refused(&memory_bar, ENTRY(.size = 4, .type = 3)));
 	EXPECT_STREQ("type", refused(&memory_bar, ENTRY(.size = 4, .type = UINT32_MAX)));
+}
+
+/* ---- shadow ioeventfds ---- */
+
+#define SHADOW_BYTES 8192
+
+static int new_shadow(int seals)
+{
+	int fd = memfd_create("shadow", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0 || ftruncate(fd, SHADOW_BYTES) || fcntl(fd, F_ADD_SEALS, seals))
+		abort();
+	return fd;
+}
+
+static const char *refused_shadow(struct fpc_io_fd entry, int seals)
+{
+	int fd = new_shadow(seals);
+	const char *field;
+
+	entry.type = FPC_IO_FD_SHADOW;
+	entry.shadow_fd = fd;
+	field = refused(&memory_bar, entry);
+	close(fd);
+	return field;
+}
+
+TEST(a_shadow_whose_value_has_a_place_that_stays_is_accepted)
+{
+	EXPECT_STREQ("", refused_shadow(ENTRY(.size = 4, .user_data = 0), F_SEAL_SHRINK));
+	EXPECT_STREQ("", refused_shadow(ENTRY(.size = 8, .user_data = SHADOW_BYTES - 8),
+					F_SEAL_SHRINK | F_SEAL_GROW));
+}
+
+TEST(a_shadow_whose_place_is_bad_is_refused)
+{
+	const struct fpc_io_fd none = ENTRY(.size = 4, .type = FPC_IO_FD_SHADOW, .shadow_fd = -1);
+
+	EXPECT_STREQ("shadow_mem_fd_index", refused(&memory_bar, none));
+	EXPECT_STREQ("shadow_mem_fd_index", refused_shadow(ENTRY(.size = 4), F_SEAL_GROW));
+	EXPECT_STREQ("shadow_offset",
+		     refused_shadow(ENTRY(.size = 4, .user_data = SHADOW_BYTES), F_SEAL_SHRINK));
+	EXPECT_STREQ("shadow_offset",
+		     refused_shadow(ENTRY(.size = 8, .user_data = 4), F_SEAL_SHRINK));
+	EXPECT_STREQ("shadow_offset",
+		     refused_shadow(ENTRY(.size = 4, .user_data = UINT64_MAX - 3), F_SEAL_SHRINK));
+	EXPECT_STREQ("size", refused_shadow(ENTRY(.size = 0), F_SEAL_SHRINK));
+	EXPECT_STREQ("flags", refused_shadow(ENTRY(.size = 4, .flags = DATAMATCH), F_SEAL_SHRINK));
 }
 
 /* ---- ioregionfds ---- */
@@ -357,18 +407,28 @@ FIXTURE_TEARDOWN(installed)
 }
 
 /* Installs with the log captured. */
-static struct iofd_installed *install(struct bare_guest *guest, struct capture *said,
-				      const struct iofd_target *target,
-				      const struct fpc_io_fd *entries, uint32_t nr)
+static struct iofd_installed *install_with(struct bare_guest *guest, struct capture *said,
+					   const struct iofd_target *target,
+					   const struct fpc_io_fd *entries, uint32_t nr,
+					   int shadow_fd)
 {
 	struct fpc_io_fds set = make_set(entries, nr);
 	struct iofd_installed *installed = NULL;
 
+	for (uint32_t i = 0; i < nr; i++)
+		set.entries[i].shadow_fd = shadow_fd;
 	capture_start(said);
 	if (iofd_install(guest->machine->vm, target, &set, &installed) || set.fds || set.entries)
 		abort();
 	capture_end(said);
 	return installed;
+}
+
+static struct iofd_installed *install(struct bare_guest *guest, struct capture *said,
+				      const struct iofd_target *target,
+				      const struct fpc_io_fd *entries, uint32_t nr)
+{
+	return install_with(guest, said, target, entries, nr, -1);
 }
 
 static uint64_t count(int fd)
@@ -473,6 +533,33 @@ TEST_F(installed, one_that_kvm_has_already_goes_by_socket)
 	ASSERT_EQ(0, bare_guest_run(&self->guest));
 	EXPECT_EQ(4, count(first->set.fds[0]));
 	iofd_forget(first);
+}
+
+TEST_F(installed, the_value_of_a_shadow_is_there_before_it_rings_if_kvm_can)
+{
+	const struct fpc_io_fd entry = {
+		.type = FPC_IO_FD_SHADOW, .offset = 0x20, .size = 4, .user_data = 4096 + 8
+	};
+	struct iofd_installed *memory;
+	uint32_t value = 0;
+	int shadow = new_shadow(F_SEAL_SHRINK);
+
+	NEEDS_KVM();
+	memory = install_with(&self->guest, &self->said, &memory_bar, &entry, 1, shadow);
+	if (!self->guest.machine->vm->has_post_write) {
+		EXPECT_EQ(0, memory->nr_roads);
+		EXPECT_EQ(1,
+			  capture_lines(&self->said, "KVM_IOEVENTFD with post-write: Operation"));
+	} else {
+		EXPECT_STREQ("", self->said.text);
+		ASSERT_EQ(0, bare_guest_run(&self->guest));
+		EXPECT_EQ(1, count(memory->set.fds[0]));
+		EXPECT_EQ(4, pread(shadow, &value, sizeof(value), 4096 + 8));
+		EXPECT_EQ(1, value);
+		EXPECT_TRUE(recorder_wrote(&self->guest.mmio, 2, 0x20, 2, 1));
+	}
+	iofd_uninstall(memory);
+	close(shadow);
 }
 
 TEST_F(installed, a_flood_of_them_is_cut_off)

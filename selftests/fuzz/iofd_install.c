@@ -28,6 +28,7 @@ static struct fpc_io_fd read_entry(struct fuzz_input *input, const struct fpc_io
 		.fd_index = kind,
 		.fd = kind < FUZZ_FD_KINDS ? set->fds[kind] : -1,
 		.type = fuzz_u8(input),
+		.shadow_fd = -1,
 	};
 	uint8_t width;
 
