@@ -247,7 +247,7 @@ static int make_room(struct iofd_installed *installed)
 	installed->roads = calloc(set->nr_entries + 1, sizeof(*installed->roads));
 	installed->spans = calloc(set->nr_entries + 1, sizeof(*installed->spans));
 	installed->shadows = calloc(set->nr_entries + 1, sizeof(*installed->shadows));
-	installed->standins = calloc(set->nr_fds + 1, sizeof(*installed->standins));
+	installed->standins = calloc(set->nr_fds + 1, sizeof(struct standin *));
 	return installed->roads && installed->spans && installed->shadows && installed->standins ?
 		       0 :
 		       -ENOMEM;

@@ -100,8 +100,9 @@ FIXTURE_TEARDOWN(pair)
 #define BEGIN(does_, wait_, timeout_ms)                                                         \
 	do {                                                                                    \
 		self->server.does = (does_);                                                    \
-		ASSERT_EQ(0, standin_open(self->ours, (struct fpc_wait)wait_, (timeout_ms),     \
-					  &self->standin));                                     \
+		const struct fpc_wait how = wait_;                                              \
+                                                                                                \
+		ASSERT_EQ(0, standin_open(self->ours, how, (timeout_ms), &self->standin));      \
 		ASSERT_EQ(0, pthread_create(&self->server.thread, NULL, serve, &self->server)); \
 	} while (0)
 
