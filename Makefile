@@ -288,6 +288,20 @@ check: all $(filter $B/%,$(TEST_PATHS)) $(QEMU_PARTS) $(AGAIN) $(FUZZ_PARTS) | b
 check-qemu: ## our devices in QEMU, and a Linux guest that uses them (no KVM needed)
 	$(Q)$(MAKE) --no-print-directory check TESTS=qemu
 
+# Those that need KVM, or of them what TESTS names, in a machine that has one of its own.
+NESTED := $(filter $(TESTS),$(basename $(notdir $(shell grep -l 'bare_guest\.h' selftests/*.c))))
+
+# $(call nested,KERNEL,MODULES,DIR,TESTS)
+define nested
+	$(call say,BOOT,$1)
+	$(Q)FASTPATH_BUILD=$(abspath $B) \
+		selftests/nested/boot $1 '$2' $3 $(patsubst %,"120 selftests/%",$4)
+	$(Q)prove $(if $V,-v) -e cat $(patsubst %,$3/%.tap,$(notdir $4))
+endef
+
+check-nested: all $(NESTED:%=$B/selftests/%) build/qemu/made-by ## those that need KVM, in QEMU on Debian's kernel
+	$(call nested,build/qemu/vmlinuz,build/qemu/modules,$B/nested,$(NESTED))
+
 # What the selftests qemu and vsock run: without it they say why and are skipped.
 build/qemu/made-by: .ci/qemu
 	$(call say,UNPACK,$(@D))
@@ -375,7 +389,7 @@ clean: ## remove build/
 	rm -rf build
 
 help: ## this
-	@awk -F': .*## ' '/^[a-z-]+:.*## / { printf "make %-11s%s\n", $$1, $$2 }' Makefile
+	@awk -F': .*## ' '/^[a-z-]+:.*## / { printf "make %-13s%s\n", $$1, $$2 }' Makefile
 	@echo 'CC=gcc|clang  SAN=address,undefined|thread  V=1  JOBS=N (tests at a time)  CFLAGS=  LDFLAGS='
 
-.PHONY: all check check-qemu fuzz fuzz-programs bench lint format deps deps-lint install clean help
+.PHONY: all check check-qemu check-nested fuzz fuzz-programs bench lint format deps deps-lint install clean help
