@@ -302,6 +302,9 @@ endef
 check-nested: all $(NESTED:%=$B/selftests/%) build/qemu/made-by ## those that need KVM, in QEMU on Debian's kernel
 	$(call nested,build/qemu/vmlinuz,build/qemu/modules,$B/nested,$(NESTED))
 
+kernel: build/.deps-kernel ## Linux 6.1 with ioregionfd, into build/kernel (minutes the first time, 2 GB)
+	$(Q)kvmfd/kernel/build build/kernel
+
 # What the selftests qemu and vsock run: without it they say why and are skipped.
 build/qemu/made-by: .ci/qemu
 	$(call say,UNPACK,$(@D))
@@ -339,7 +342,8 @@ fuzz: build/.deps-clang build/.deps-fuzz ## looks for inputs that do harm: SECON
 bench: all ## what each road costs on this host; BENCH_ARGS="..."
 	$(Q)$B/fastpath-bench $(BENCH_ARGS)
 
-SOURCES = $(shell find core kvmfd devices bench selftests -name '*.[ch]')
+# Without what is built within Linux, by its rules.
+SOURCES = $(shell find core kvmfd devices bench selftests -name '*.[ch]' -not -path 'kvmfd/kernel/*')
 TIDY = $(CLANG_TIDY) --quiet {} -- -std=gnu17 $(DEFINES) $(INC_selftests) $(PKG_CFLAGS)
 CPPCHECK = cppcheck --quiet -j$$(nproc) --std=c11 --enable=warning,performance,portability \
 	--inline-suppr --suppress='*:build/kselftest/*' --suppress=comparePointers \
@@ -392,4 +396,4 @@ help: ## this
 	@awk -F': .*## ' '/^[a-z-]+:.*## / { printf "make %-13s%s\n", $$1, $$2 }' Makefile
 	@echo 'CC=gcc|clang  SAN=address,undefined|thread  V=1  JOBS=N (tests at a time)  CFLAGS=  LDFLAGS='
 
-.PHONY: all check check-qemu check-nested fuzz fuzz-programs bench lint format deps deps-lint install clean help
+.PHONY: all check check-qemu kernel check-nested fuzz fuzz-programs bench lint format deps deps-lint install clean help
