@@ -2,10 +2,10 @@
 /*
  * An access of a vCPU to a region.
  *
- * It first does what it would do without one: it prepares to leave for user space,
- * as KVM_EXIT_MMIO or KVM_EXIT_IO. kvm_ioregion_run() stands where KVM_RUN would return, looks at the
- * exit, and if a region has it, plays the VMM: sends the command, waits for the answer, puts it into
- * struct kvm_run, and runs the vCPU on. So
+ * It first does what it would do without one: it prepares to leave for user space, as KVM_EXIT_MMIO
+ * or KVM_EXIT_IO. kvm_ioregion_run() stands where KVM_RUN would return, looks at the exit, and if a
+ * region has it, plays the VMM: sends the command, waits for the answer, puts it into struct kvm_run,
+ * and runs the vCPU on. So
  *
  *  - it waits with nothing held but the vCPU's mutex: neither kvm->srcu nor a loaded vCPU. Memory
  *    slots, ioeventfds and ioregions can be changed meanwhile;

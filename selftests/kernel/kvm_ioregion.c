@@ -457,6 +457,19 @@ TEST_F(ioregion, an_answer_on_a_stream_may_come_in_parts)
 	EXPECT_TRUE(recorder_wrote(&self->rig.guest.mmio, 0, 0x1000, 8, 7));
 }
 
+TEST_F(ioregion, a_stream_whose_server_is_dead_is_an_exit_and_no_signal)
+{
+	int pair[2];
+
+	OPEN(two_loads);
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
+	ASSERT_EQ(0, rig_assign_fd(&self->rig, BARE_MMIO, 8, 0, pair[1]));
+	close(pair[0]);
+	START();
+	END();
+	EXPECT_TRUE(recorder_read(&self->rig.guest.mmio, 0, 0, 8));
+}
+
 TEST_F(ioregion, two_pipes_will_do)
 {
 	struct kvm_ioregion args = { .guest_paddr = BARE_MMIO, .memory_size = 8 };
