@@ -315,6 +315,13 @@ kernel: build/.deps-kernel ## Linux 6.1 with ioregionfd, into build/kernel (minu
 check-kernel: all kernel $(NESTED_PARTS) ## those that need KVM, in QEMU on that kernel
 	$(call nested,build/kernel/obj/arch/x86/boot/bzImage,,$B/nested-kernel)
 
+IN_QEMU := --ops 2000 --repeat 5
+
+bench-kernel: all kernel build/qemu/made-by ## what each road costs there; ratios mean something, times don't
+	$(Q)FASTPATH_BUILD=$(abspath $B) selftests/nested/boot build/kernel/obj/arch/x86/boot/bzImage '' \
+		$B/bench-kernel "600 fastpath-bench $(or $(BENCH_ARGS),$(IN_QEMU))"
+	$(Q)cat $B/bench-kernel/fastpath-bench.tap
+
 # What the selftests qemu and vsock run: without it they say why and are skipped.
 build/qemu/made-by: .ci/qemu
 	$(call say,UNPACK,$(@D))
@@ -406,5 +413,5 @@ help: ## this
 	@awk -F': .*## ' '/^[a-z-]+:.*## / { printf "make %-13s%s\n", $$1, $$2 }' Makefile
 	@echo 'CC=gcc|clang  SAN=address,undefined|thread  V=1  JOBS=N (tests at a time)  CFLAGS=  LDFLAGS='
 
-.PHONY: all check check-qemu check-nested check-kernel kernel fuzz fuzz-programs bench lint format deps \
+.PHONY: all check check-qemu check-nested check-kernel bench-kernel kernel fuzz fuzz-programs bench lint format deps \
 	deps-lint install clean help

@@ -20,11 +20,17 @@
  */
 #include <linux/entry-kvm.h>
 #include <linux/fs.h>
+#include <linux/ktime.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uio.h>
+#include <net/sock.h>
 
 #include "ioregion.h"
 #include "ioregion_internal.h"
+
+/* What KVM starts with for a vCPU that halts. */
+#define MIN_POLL_NS 10000u
 
 /* What becomes of an exit, one per vCPU. */
 struct kvm_ioregion_access {
@@ -113,6 +119,43 @@ static void *access_value(const struct kvm_ioregion_access *access)
 	return access->data + access->done * access->len;
 }
 
+/* ---- spinning, as a vCPU that halts does: as long, by the same limit, and only on an idle CPU ---- */
+
+static unsigned int poll_limit_ns(struct kvm *kvm)
+{
+	if (!kvm->override_halt_poll_ns)
+		return READ_ONCE(halt_poll_ns);
+	smp_rmb(); /* pairs with the smp_wmb() of KVM_CAP_HALT_POLL */
+	return READ_ONCE(kvm->max_halt_poll_ns);
+}
+
+/* Of other files than sockets it is not known how to look without a lock. */
+static bool is_heard(struct file *file)
+{
+	struct socket *sock = sock_from_file(file);
+
+	return !sock || !skb_queue_empty_lockless(&sock->sk->sk_receive_queue) ||
+	       READ_ONCE(sock->sk->sk_shutdown) || READ_ONCE(sock->sk->sk_err);
+}
+
+static void poll_answer(struct ioregion_channel *channel, ktime_t start)
+{
+	ktime_t stop = ktime_add_ns(start, channel->poll_ns);
+
+	while (!is_heard(channel->file) && !signal_pending(current) &&
+	       kvm_vcpu_can_poll(ktime_get(), stop))
+		cpu_relax();
+}
+
+/* Whoever has the turn has poll_ns, too. */
+static void poll_adapt(struct ioregion_channel *channel, unsigned int limit, u64 waited_ns)
+{
+	if (waited_ns > limit)
+		channel->poll_ns = 0;
+	else if (waited_ns > channel->poll_ns)
+		channel->poll_ns = clamp(2 * channel->poll_ns, min(MIN_POLL_NS, limit), limit);
+}
+
 /* ---- the command and its answer ---- */
 
 /* 0, -EINTR, or another -errno when the server can't be told. */
@@ -136,12 +179,14 @@ static int access_send(struct kvm_ioregion_access *access)
 }
 
 /* The same, when it can't be heard. -EINTR alone leaves the command sent, and the turn with us. */
-static int access_receive(struct kvm_ioregion_access *access)
+static int access_receive(struct kvm *kvm, struct kvm_ioregion_access *access)
 {
 	struct ioregion_channel *channel = access->region->channel;
+	ktime_t start = ktime_get();
 	size_t rest;
 	int ret;
 
+	poll_answer(channel, start);
 	do {
 		rest = sizeof(access->resp) - access->received;
 		ret = file_receive(channel->file, (void *)&access->resp + access->received, rest);
@@ -152,6 +197,7 @@ static int access_receive(struct kvm_ioregion_access *access)
 	} while (ret > 0 && ret < rest && is_stream(channel->file));
 	if (ret < 0)
 		WRITE_ONCE(channel->lost, true);
+	poll_adapt(channel, poll_limit_ns(kvm), ktime_to_ns(ktime_sub(ktime_get(), start)));
 	access->sent = false;
 	up(&channel->turn);
 	if (access->received != sizeof(access->resp))
@@ -161,7 +207,7 @@ static int access_receive(struct kvm_ioregion_access *access)
 	return 0;
 }
 
-static int access_run(struct kvm_ioregion_access *access)
+static int access_run(struct kvm *kvm, struct kvm_ioregion_access *access)
 {
 	int ret = 0;
 
@@ -171,7 +217,7 @@ static int access_run(struct kvm_ioregion_access *access)
 			ret = access_send(access);
 		}
 		if (!ret && access->sent)
-			ret = access_receive(access);
+			ret = access_receive(kvm, access);
 		if (!ret)
 			access->done++;
 	}
@@ -190,7 +236,7 @@ static int access_finish(struct kvm_vcpu *vcpu, struct kvm_ioregion_access *acce
 	}
 	kvm_sigset_activate(vcpu);
 	do {
-		ret = access_run(access);
+		ret = access_run(vcpu->kvm, access);
 		if (ret == -EINTR && xfer_to_guest_mode_handle_work(vcpu))
 			break; /* and it was a signal indeed */
 	} while (ret == -EINTR);
@@ -200,6 +246,8 @@ static int access_finish(struct kvm_vcpu *vcpu, struct kvm_ioregion_access *acce
 	access_restore(vcpu->run, access);
 	if (!ret)
 		vcpu->run->exit_reason = KVM_EXIT_UNKNOWN;
+	else if (access->exit_reason == KVM_EXIT_MMIO)
+		vcpu->stat.mmio_exits++;
 	ioregion_put(access->region);
 	access->region = NULL;
 	return !ret;
@@ -230,18 +278,22 @@ static bool access_begin(struct kvm_vcpu *vcpu)
 int kvm_ioregion_run(struct kvm_vcpu *vcpu)
 {
 	struct kvm_ioregion_access *access;
+	u64 exits;
 	int ret;
 
-	do {
+	for (;;) {
 		access = vcpu->ioregion_access;
 		if (access && access->region) {
 			ret = access_finish(vcpu, access);
 			if (ret <= 0)
 				return ret;
 		}
+		exits = vcpu->stat.mmio_exits;
 		ret = kvm_arch_vcpu_ioctl_run(vcpu);
-	} while (!ret && access_begin(vcpu));
-	return ret;
+		if (ret || !access_begin(vcpu))
+			return ret;
+		vcpu->stat.mmio_exits = exits; /* as yet it is none */
+	}
 }
 
 /* Nobody will take the answer that is awaited: it would be taken for that to the next command. */

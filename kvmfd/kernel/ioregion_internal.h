@@ -26,6 +26,7 @@ struct ioregion_channel {
 	struct kref refs;
 	struct file *file;
 	struct semaphore turn;	/* up by whoever gets the answer, perhaps in another KVM_RUN */
+	unsigned int poll_ns;	/* so long it looks for an answer before it sleeps */
 	bool lost;		/* the answer to an earlier command may still come */
 };
 

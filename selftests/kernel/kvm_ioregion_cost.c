@@ -72,7 +72,7 @@ static uint64_t run_ns(struct ioregion_rig *rig)
 static void serve_stores(struct __test_metadata *_metadata, FIXTURE_DATA(ioregion_cost) * self,
 			 uint32_t flags, const char *what)
 {
-	uint64_t ns;
+	uint64_t ns, exits;
 
 	self->answer = !flags;
 	ASSERT_EQ(0, rig_assign(&self->rig, BARE_MMIO, 4, flags));
@@ -82,7 +82,10 @@ static void serve_stores(struct __test_metadata *_metadata, FIXTURE_DATA(ioregio
 	TH_LOG("%" PRIu64 " ns: %s", ns, what);
 	EXPECT_NE(0, ns);
 	EXPECT_EQ(STORES, self->served);
+	/* The guest's last store, and KVM agrees. */
 	EXPECT_EQ(1, vcpu_exits(self->rig.vcpus[0].vcpu)->all);
+	ASSERT_EQ(0, vcpu_stat(self->rig.vcpus[0].vcpu, "mmio_exits", &exits));
+	EXPECT_EQ(1, exits);
 }
 
 #define OPEN()                                                                  \

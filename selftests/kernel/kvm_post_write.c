@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 #include "bare_guest.h"
-#include "kernel/kvm_ioregion.h"
 #include "ioregion_rig.h"
+#include "kernel/kvm_ioregion.h"
 #include "kselftest_harness.h"
 
 #define PAGE_BYTES 0x1000u
