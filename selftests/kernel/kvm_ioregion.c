@@ -386,6 +386,31 @@ TEST_F(ioregion, of_a_store_across_pages_the_half_within_the_region_is_a_command
 	EXPECT_TRUE(recorder_wrote(&self->rig.guest.mmio, 0, 0x1000, 4, 0x77665544));
 }
 
+static int see_whether_quiet(void *opaque, uint64_t offset, const void *data, uint32_t len)
+{
+	struct ioregion_rig *rig = opaque;
+
+	rig->guest.mmio.ret = rig_quiet(rig->server) ? 0 : -EBUSY;
+	return recorder_ops.write(&rig->guest.mmio, offset, data, len);
+}
+
+TEST_F(ioregion, the_second_half_of_a_store_is_posted_after_the_first_was_an_exit)
+{
+	const struct bus_ops ops = { .read = recorder_ops.read, .write = see_whether_quiet };
+	const struct bus_range range = { BUS_MMIO, BARE_MMIO, 0x1000, &ops, &self->rig };
+	struct kvm_ioregion_cmd cmd;
+
+	OPEN(even_pieces);
+	ASSERT_EQ(0, bus_remove(self->rig.vcpus[0].bus, BUS_MMIO, BARE_MMIO));
+	ASSERT_EQ(0, bus_add(self->rig.vcpus[0].bus, &range));
+	ASSERT_EQ(0, rig_assign(&self->rig, BARE_MMIO + 0x1000, 0x1000, POSTED));
+	START();
+	END();
+	EXPECT_TRUE(recorder_wrote(&self->rig.guest.mmio, 0, 0xffc, 4, 0x33221100));
+	TAKE(&cmd);
+	EXPECT_TRUE(IS_POSTED(&cmd, 0, 4, 0x77665544));
+}
+
 BARE_GUEST(two_loads, "mov (%rbx), %rax\n mov %rax, " RESULTS "(%rbx)\n"
 		      "mov 8(%rbx), %rax\n mov %rax, " RESULTS "(%rbx)\n");
 
