@@ -48,7 +48,9 @@ BENCH := $(call obj,$(wildcard bench/*.c)) $(LOOP)
 PAYLOADS := $(patsubst bench/guest/%,$B/payload/%.bin,$(basename $(wildcard bench/guest/*.[cS])))
 TEST_LIB := $(call obj,$(wildcard selftests/lib/*.c))
 TEST_MAINS := $(wildcard selftests/*.c)
-TEST_PROGRAMS := $(TEST_MAINS:%.c=$B/%)
+# Of the kernel that kvmfd/kernel/ makes.
+KERNEL_TEST_MAINS := $(wildcard selftests/kernel/*.c)
+TEST_PROGRAMS := $(TEST_MAINS:%.c=$B/%) $(KERNEL_TEST_MAINS:%.c=$B/%)
 FUZZ_MAINS := $(wildcard selftests/fuzz/*.c)
 FUZZ_PROGRAMS := $(FUZZ_MAINS:%.c=$B/%)
 FUZZ_LIB := $(call obj,$(wildcard selftests/fuzz/lib/*.c))
@@ -59,7 +61,7 @@ PROGRAMS := $(addprefix $B/,$(basename $(notdir $(MAINS)))) \
 	$(if $(wildcard bench/*.c),$B/fastpath-bench)
 LIBRARIES := $(addprefix $B/,$(foreach lib,libfastpath libfastpath-client,$(lib).a $(lib).so))
 MEMBERS := $(CORE) $(CTL) $(KVMFD) $(DEVICES) $(BENCH) $(TEST_LIB) $(FUZZ_LIB)
-OBJECTS := $(sort $(MEMBERS) $(call obj,$(MAINS) $(TEST_MAINS) $(FUZZ_MAINS)))
+OBJECTS := $(sort $(MEMBERS) $(call obj,$(MAINS) $(TEST_MAINS) $(KERNEL_TEST_MAINS) $(FUZZ_MAINS)))
 
 all: $(LIBRARIES) $(PROGRAMS) $(PAYLOADS) $B/fastpath.pc $B/fastpath-client.pc $B/fastpathd.json
 
@@ -145,7 +147,7 @@ build/kselftest/kselftest_harness.h: | build/.deps-check
 # ---- compiling -----------------------------------------------------------------------------------
 
 $(OBJECTS) $(PAYLOADS): | $(if $(findstring clang,$(CC)),build/.deps-clang)
-$(call obj,$(TEST_MAINS)) $(TEST_LIB): | build/kselftest/kselftest_harness.h
+$(call obj,$(TEST_MAINS) $(KERNEL_TEST_MAINS)) $(TEST_LIB): | build/kselftest/kselftest_harness.h
 
 $B/obj/%.o: %.c $B/.flags
 	$(call say,CC,$@)
@@ -288,6 +290,38 @@ check: all $(filter $B/%,$(TEST_PATHS)) $(QEMU_PARTS) $(AGAIN) $(FUZZ_PARTS) | b
 check-qemu: ## our devices in QEMU, and a Linux guest that uses them (no KVM needed)
 	$(Q)$(MAKE) --no-print-directory check TESTS=qemu
 
+# Those that need KVM, or of them what TESTS names, in a machine that has one of its own.
+NESTED_MAINS := $(shell grep -l 'bare_guest\.h' $(TEST_MAINS)) $(KERNEL_TEST_MAINS)
+NESTED := $(NESTED_MAINS:selftests/%.c=%)
+ifneq ($(origin TESTS),file)
+NESTED := $(foreach test,$(NESTED),$(if $(filter $(TESTS),$(notdir $(test))),$(test)))
+endif
+NESTED_PARTS := $(NESTED:%=$B/selftests/%) build/qemu/made-by
+
+# $(call nested,KERNEL,MODULES,DIR)
+define nested
+	$(call say,BOOT,$1)
+	$(Q)FASTPATH_BUILD=$(abspath $B) \
+		selftests/nested/boot $1 '$2' $3 $(NESTED:%="120 selftests/%")
+	$(Q)prove $(if $V,-v) -e cat $(patsubst %,$3/%.tap,$(notdir $(NESTED)))
+endef
+
+check-nested: all $(NESTED_PARTS) ## those that need KVM, in QEMU on Debian's kernel
+	$(call nested,build/qemu/vmlinuz,build/qemu/modules,$B/nested)
+
+kernel: build/.deps-kernel ## Linux 6.1 with ioregionfd, into build/kernel (minutes the first time, 2 GB)
+	$(Q)kvmfd/kernel/build build/kernel
+
+check-kernel: all kernel $(NESTED_PARTS) ## those that need KVM, in QEMU on that kernel
+	$(call nested,build/kernel/obj/arch/x86/boot/bzImage,,$B/nested-kernel)
+
+IN_QEMU := --ops 2000 --repeat 5
+
+bench-kernel: all kernel build/qemu/made-by ## what each road costs there; ratios mean something, times don't
+	$(Q)FASTPATH_BUILD=$(abspath $B) selftests/nested/boot build/kernel/obj/arch/x86/boot/bzImage '' \
+		$B/bench-kernel "600 fastpath-bench $(or $(BENCH_ARGS),$(IN_QEMU))"
+	$(Q)cat $B/bench-kernel/fastpath-bench.tap
+
 # What the selftests qemu and vsock run: without it they say why and are skipped.
 build/qemu/made-by: .ci/qemu
 	$(call say,UNPACK,$(@D))
@@ -325,7 +359,8 @@ fuzz: build/.deps-clang build/.deps-fuzz ## looks for inputs that do harm: SECON
 bench: all ## what each road costs on this host; BENCH_ARGS="..."
 	$(Q)$B/fastpath-bench $(BENCH_ARGS)
 
-SOURCES = $(shell find core kvmfd devices bench selftests -name '*.[ch]')
+# Without what is built within Linux, by its rules.
+SOURCES = $(shell find core kvmfd devices bench selftests -name '*.[ch]' -not -path 'kvmfd/kernel/*')
 TIDY = $(CLANG_TIDY) --quiet {} -- -std=gnu17 $(DEFINES) $(INC_selftests) $(PKG_CFLAGS)
 CPPCHECK = cppcheck --quiet -j$$(nproc) --std=c11 --enable=warning,performance,portability \
 	--inline-suppr --suppress='*:build/kselftest/*' --suppress=comparePointers \
@@ -375,7 +410,8 @@ clean: ## remove build/
 	rm -rf build
 
 help: ## this
-	@awk -F': .*## ' '/^[a-z-]+:.*## / { printf "make %-11s%s\n", $$1, $$2 }' Makefile
+	@awk -F': .*## ' '/^[a-z-]+:.*## / { printf "make %-13s%s\n", $$1, $$2 }' Makefile
 	@echo 'CC=gcc|clang  SAN=address,undefined|thread  V=1  JOBS=N (tests at a time)  CFLAGS=  LDFLAGS='
 
-.PHONY: all check check-qemu fuzz fuzz-programs bench lint format deps deps-lint install clean help
+.PHONY: all check check-qemu check-nested check-kernel bench-kernel kernel fuzz fuzz-programs bench lint format deps \
+	deps-lint install clean help
