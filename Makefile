@@ -312,8 +312,9 @@ check-nested: all $(NESTED_PARTS) ## those that need KVM, in QEMU on Debian's ke
 kernel: build/.deps-kernel ## Linux 6.1 with ioregionfd, into build/kernel (minutes the first time, 2 GB)
 	$(Q)kvmfd/kernel/build build/kernel
 
-check-kernel: all kernel $(NESTED_PARTS) ## those that need KVM, in QEMU on that kernel
+check-kernel: all kernel $(NESTED_PARTS) ## those that need KVM, in QEMU on that kernel; then bench-kernel
 	$(call nested,build/kernel/obj/arch/x86/boot/bzImage,,$B/nested-kernel)
+	$(Q)$(MAKE) --no-print-directory bench-kernel
 
 IN_QEMU := --ops 2000 --repeat 5
 
