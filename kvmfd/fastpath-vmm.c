@@ -16,6 +16,7 @@
 #include "boot.h"
 #include "console.h"
 #include "crew.h"
+#include "fwcfg.h"
 #include "log.h"
 #include "machine.h"
 #include "payload.h"
@@ -30,6 +31,7 @@ struct vmm {
 	struct vfio_pci *devices[VMM_MAX_DEVICES];
 	struct payload *payload; /* or a kernel's: */
 	struct power *power;
+	struct fwcfg *fwcfg;
 	uint64_t began_ns;
 	uint64_t start_ns; /* how long it was until the guest ran */
 };
@@ -97,18 +99,20 @@ static int open_payload(struct vmm *vmm, const struct vmm_options *options)
 	return ret;
 }
 
-static int open_power(struct vmm *vmm)
+static int open_ports(struct vmm *vmm)
 {
 	int ret = power_open(vmm->machine->bus, &vmm->power);
 
+	if (!ret)
+		ret = fwcfg_open(vmm->machine, &vmm->fwcfg);
 	if (ret)
-		log_error("the registers to power off: %s", strerror(-ret));
+		log_error("the machine's ports: %s", strerror(-ret));
 	return ret;
 }
 
 static int open_kernel(struct vmm *vmm, const struct vmm_options *options)
 {
-	int ret = open_power(vmm);
+	int ret = open_ports(vmm);
 
 	if (!ret)
 		ret = acpi_write(vmm->machine);
@@ -138,6 +142,7 @@ static int open_all(struct vmm *vmm, const struct vmm_options *options)
 
 static void close_all(struct vmm *vmm)
 {
+	fwcfg_close(vmm->fwcfg);
 	power_close(vmm->power);
 	payload_close(vmm->payload);
 	for (unsigned int i = 0; i < VMM_MAX_DEVICES; i++)
@@ -188,6 +193,11 @@ static int run_crew(struct vmm *vmm)
 	return ret;
 }
 
+static int exit_status(uint64_t code)
+{
+	return code > VMM_MAX_STATUS ? VMM_MAX_STATUS : (int)code;
+}
+
 /* Runs the guest to its end; the exit status. */
 static int run(struct vmm *vmm)
 {
@@ -203,10 +213,8 @@ static int run(struct vmm *vmm)
 		return EXIT_SUCCESS;
 	if (ret)
 		return EXIT_FAILURE;
-	if (!vmm->payload)
-		return EXIT_SUCCESS; /* off, or reset */
-	return vmm->payload->exit_code > VMM_MAX_STATUS ? VMM_MAX_STATUS :
-							  (int)vmm->payload->exit_code;
+	/* A kernel that is off, or wants to start again, has done well. */
+	return exit_status(vmm->payload ? vmm->payload->exit_code : vmm->power->exit_code);
 }
 
 /* ---- --stats ---- */

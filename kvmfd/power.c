@@ -8,6 +8,9 @@
 #define KEYBOARD_PORT 0x64u
 #define KEYBOARD_RESET 0xfe
 
+#define EXIT_PORT 0xf4u
+#define EXIT_BYTES 4u
+
 /* Of the control register. */
 enum {
 	SCI_ENABLE = 1 << 0, /* ACPI's mode, the only one */
@@ -75,8 +78,8 @@ static const struct bus_ops power_ops = {
 	.write = write_power,
 };
 
-/* Its status: ready for a command. */
-static int read_keyboard(void *opaque, uint64_t offset, void *data, uint32_t len)
+/* The keyboard controller's status: ready for a command. */
+static int read_zeros(void *opaque, uint64_t offset, void *data, uint32_t len)
 {
 	(void)opaque;
 	(void)offset;
@@ -92,25 +95,41 @@ static int write_keyboard(void *opaque, uint64_t offset, const void *data, uint3
 }
 
 static const struct bus_ops keyboard_ops = {
-	.read = read_keyboard,
+	.read = read_zeros,
 	.write = write_keyboard,
+};
+
+static int write_exit(void *opaque, uint64_t offset, const void *data, uint32_t len)
+{
+	struct power *power = opaque;
+	uint32_t code = 0;
+
+	(void)offset;
+	memcpy(&code, data, len);
+	power->exit_code = code << 1 | 1;
+	return stop(power, POWER_EXIT);
+}
+
+static const struct bus_ops exit_ops = {
+	.read = read_zeros,
+	.write = write_exit,
 };
 
 int power_open(struct bus *bus, struct power **out)
 {
 	struct power *power = malloc(sizeof(*power));
-	const struct bus_range registers = {
-		BUS_PIO, POWER_BASE, POWER_BYTES, &power_ops, power,
+	const struct bus_range ranges[] = {
+		{ BUS_PIO, POWER_BASE, POWER_BYTES, &power_ops, power },
+		{ BUS_PIO, KEYBOARD_PORT, 1, &keyboard_ops, power },
+		{ BUS_PIO, EXIT_PORT, EXIT_BYTES, &exit_ops, power },
 	};
-	const struct bus_range keyboard = { BUS_PIO, KEYBOARD_PORT, 1, &keyboard_ops, power };
-	int ret;
+	int ret = 0;
 
 	if (!power)
 		return -ENOMEM;
 	*power = (struct power){ .bus = bus, .control = SCI_ENABLE };
-	ret = bus_add(bus, &registers);
-	if (!ret)
-		ret = bus_add(bus, &keyboard);
+	for (size_t i = 0; i < sizeof(ranges) / sizeof(*ranges) && !ret; i++)
+		ret = bus_add(bus, &ranges[i]);
 	if (ret) {
 		power_close(power);
 		return ret;
@@ -125,5 +144,6 @@ void power_close(struct power *power)
 		return;
 	bus_remove(power->bus, BUS_PIO, POWER_BASE);
 	bus_remove(power->bus, BUS_PIO, KEYBOARD_PORT);
+	bus_remove(power->bus, BUS_PIO, EXIT_PORT);
 	free(power);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * power: the registers by which a kernel switches the machine off or resets it: ACPI's fixed
- * hardware (ACPI specification 6.5, section 4.8.3), which acpi.c tells of, and the keyboard
- * controller's reset, for a kernel that does not look there.
+ * hardware (ACPI specification 6.5, section 4.8.3), which acpi.c tells of; the keyboard controller's
+ * reset, for a kernel that does not look there; and the port at which kvm-unit-tests ends.
  */
 #ifndef KVMFD_POWER_H
 #define KVMFD_POWER_H
@@ -24,6 +24,7 @@ enum power_state {
 	POWER_ON,
 	POWER_OFF,
 	POWER_RESET, /* the guest wants to start again */
+	POWER_EXIT,  /* by a store to port 0xf4 */
 };
 
 struct power {
@@ -32,6 +33,7 @@ struct power {
 	uint16_t enable;
 	uint16_t control;
 	enum power_state state; /* not POWER_ON: vcpu_run() has returned 0 for it */
+	uint32_t exit_code;	/* of POWER_EXIT: what was stored, twice, and 1, as in QEMU */
 };
 
 /* Puts the registers on the bus. *out is to be given to power_close(). -ENOMEM, as bus_add(). */

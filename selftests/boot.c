@@ -126,6 +126,15 @@ TEST_F(boot, a_reset_ends_it_with_status_0)
 	EXPECT_STREQ("", self->program.complained);
 }
 
+TEST_F(boot, a_store_to_the_exit_port_is_its_status_as_in_qemu)
+{
+	WRITE_KERNEL(multiboot);
+	PRESS("e"); /* stores 5 */
+	RUN("--kernel", self->path, "--memory", "16");
+	EXPECT_EQ(11, self->program.status);
+	EXPECT_STREQ("", self->program.complained);
+}
+
 TEST_F(boot, a_triple_fault_is_one_line_and_status_1)
 {
 	WRITE_KERNEL(bzimage);
@@ -177,11 +186,12 @@ TEST_F(boot, its_start_is_told_by_stats)
 TEST_F(boot, keys_reach_the_guest_more_than_its_fifo_holds)
 {
 	WRITE_KERNEL(bzimage);
-	PRESS("many bytes as long as none is one at which it comes to its end q");
+	PRESS("so many zigzags push into this tiny hold that any such buildup would spill q");
 	RUN("--kernel", self->path, "--memory", "16");
 	EXPECT_EQ(0, self->program.status);
-	EXPECT_STREQ("\nmany bytes as long as none is one at which it comes to its end ",
-		     self->program.said);
+	EXPECT_STREQ(
+		"\nso many zigzags push into this tiny hold that any such buildup would spill ",
+		self->program.said);
 }
 
 TEST_F(boot, ctrl_a_x_ends_the_guest_and_ctrl_a_twice_sends_one)

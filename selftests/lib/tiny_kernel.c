@@ -31,6 +31,8 @@
 	"je 4f\n"               \
 	"cmp $'r', %al\n"       \
 	"je 5f\n"               \
+	"cmp $'e', %al\n"       \
+	"je 7f\n"               \
 	"cmp $'f', %al\n"       \
 	"je 6f\n"               \
 	"outb %al, %dx\n"       \
@@ -41,7 +43,9 @@
 	"5: mov $0x608, %edx\n" \
 	"mov $1, %al\n"         \
 	"outb %al, %dx\n"       \
-	"6: ud2\n"
+	"6: ud2\n"              \
+	"7: mov $5, %eax\n"     \
+	"outl %eax, $0xf4\n"
 
 /* Each finds its command line by what its protocol has in which register. */
 __asm__(".pushsection .rodata\n"

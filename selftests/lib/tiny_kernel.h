@@ -6,6 +6,7 @@
  *
  *	q  powers off
  *	r  resets
+ *	e  stores 5 to the exit port
  *	f  raises an exception without a table for it: a triple fault
  */
 #ifndef FASTPATH_SELFTESTS_TINY_KERNEL_H
