@@ -18,6 +18,7 @@ static const struct boot_format *const formats[] = {
 	&boot_bzimage,
 	&boot_pvh,
 	&boot_multiboot,
+	NULL,
 };
 
 /* ---- for the formats ---- */
@@ -118,9 +119,9 @@ static int place_initrd(struct boot *boot, const char *path)
 
 static const struct boot_format *find_format(const struct boot *boot)
 {
-	for (size_t i = 0; i < sizeof(formats) / sizeof(*formats); i++)
-		if (formats[i]->probe(boot))
-			return formats[i];
+	for (const struct boot_format *const *format = formats; *format; format++)
+		if ((*format)->probe(boot))
+			return *format;
 	log_error("%s: no kernel: neither bzImage, nor ELF with a PVH entry, nor multiboot",
 		  boot->name);
 	return NULL;

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "boot_format.h"
-#include "elf.h"
+#include "elf_file.h"
 #include "log.h"
 
 #define HEADER_MAGIC 0x1badb002u
@@ -152,8 +152,8 @@ static int load_elf(struct boot *boot)
 
 static int load(struct boot *boot)
 {
-	struct header header;
-	size_t at;
+	struct header header = { 0 };
+	size_t at = 0;
 
 	find_header(boot, &header, &at);
 	if (header.flags & MANDATORY & ~UNDERSTOOD)

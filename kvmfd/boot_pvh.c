@@ -9,7 +9,7 @@
 
 #include "acpi.h"
 #include "boot_format.h"
-#include "elf.h"
+#include "elf_file.h"
 #include "log.h"
 
 #define NOTE_OWNER "Xen"

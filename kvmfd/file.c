@@ -41,7 +41,7 @@ int file_read(int fd, void *bytes, size_t len)
 
 int file_load(const char *path, uint64_t max, void **bytes, size_t *len)
 {
-	uint64_t size;
+	uint64_t size = 0;
 	CLEANUP_CLOSE int fd = file_open(path, &size);
 
 	if (fd < 0)

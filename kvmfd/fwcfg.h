@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * fwcfg: what kernels without ACPI ask firmware for at ports 0x510 and 0x511, as QEMU answers it
+ * fwcfg: what kernels that do not read ACPI ask firmware for at ports 0x510 and 0x511, as QEMU answers it
  * (docs/specs/fw_cfg.rst there): how many CPUs, how much memory. kvm-unit-tests does. There is no
  * signature and no other item: nobody is to take this for QEMU.
  */

@@ -4,7 +4,7 @@
  * for devices. One with interrupt controllers boots kernels; one without runs bare programs.
  *
  *	machine_open()     ->  vfio_pci_open() ...  ->  payload_open()  ->  vcpu_run(vcpu, bus)
- *	machine_open_pc()  ->  vfio_pci_open() ...  ->  platform_open() ->  boot_load()  ->  crew_run()
+ *	machine_open_pc()  ->  vfio_pci_open() ...  ->  acpi_write()  ->  boot_load()  ->  crew_run()
  */
 #ifndef KVMFD_MACHINE_H
 #define KVMFD_MACHINE_H

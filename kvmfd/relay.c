@@ -43,6 +43,15 @@ void relay_close(struct relay *relay)
 	free(relay);
 }
 
+static void put(struct relay *relay, struct job *job)
+{
+	pthread_mutex_lock(&relay->lock);
+	*relay->last = job;
+	relay->last = &job->next;
+	pthread_cond_signal(&relay->work);
+	pthread_mutex_unlock(&relay->lock);
+}
+
 static void await(sem_t *done)
 {
 	while (sem_wait(done))
@@ -54,11 +63,7 @@ int relay_call(struct relay *relay, int (*fn)(void *opaque), void *opaque)
 	struct job job = { .fn = fn, .opaque = opaque };
 
 	sem_init(&job.done, 0, 0);
-	pthread_mutex_lock(&relay->lock);
-	*relay->last = &job;
-	relay->last = &job.next;
-	pthread_cond_signal(&relay->work);
-	pthread_mutex_unlock(&relay->lock);
+	put(relay, &job);
 	await(&job.done);
 	sem_destroy(&job.done);
 	return job.ret;

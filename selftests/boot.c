@@ -87,12 +87,12 @@ static bool is_one_line(const char *text)
 
 /* ---- the formats ---- */
 
-#define BOOTS(format)                                                                            \
-	WRITE_KERNEL(format);                                                                    \
-	PRESS("q");                                                                              \
-	RUN("--kernel", self->path, "--append", "a command line of " #format, "--memory", "16"); \
-	EXPECT_EQ(0, self->program.status);                                                      \
-	EXPECT_STREQ("a command line of " #format "\n", self->program.said);                     \
+#define BOOTS(format)                                                                              \
+	WRITE_KERNEL(format);                                                                      \
+	PRESS("q");                                                                                \
+	RUN("--kernel", self->path, "--append", ("a command line of " #format), "--memory", "16"); \
+	EXPECT_EQ(0, self->program.status);                                                        \
+	EXPECT_STREQ("a command line of " #format "\n", self->program.said);                       \
 	EXPECT_STREQ("", self->program.complained)
 
 TEST_F(boot, a_bzimage_is_entered_in_64_bits_and_finds_its_command_line)

@@ -38,13 +38,14 @@ FIXTURE_TEARDOWN(linux_guest)
 	close(self->keys);
 }
 
-#define BOOT(cpus, append)                                                                         \
-	NEEDS_KVM();                                                                               \
-	ASSERT_EQ(0, program_start(&self->program, "fastpath-vmm",                                 \
-				   (const char *const[]){ "--kernel", self->kernel, "--initrd",    \
-							  self->initrd, "--cpus", cpus,            \
-							  "--append", COMMAND_LINE append, NULL }, \
-				   false))
+#define BOOT(cpus, append)                                                                       \
+	NEEDS_KVM();                                                                             \
+	ASSERT_EQ(0,                                                                             \
+		  program_start(&self->program, "fastpath-vmm",                                  \
+				(const char *const[]){ "--kernel", self->kernel, "--initrd",     \
+						       self->initrd, "--cpus", cpus, "--append", \
+						       (COMMAND_LINE append), NULL },            \
+				false))
 
 /* Reads what the guest says until it is ready. */
 static bool is_ready(struct program *program, char *said, size_t size)

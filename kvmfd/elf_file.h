@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* elf: an executable of 32 or 64 bits, as a boot format needs it. */
-#ifndef KVMFD_ELF_H
-#define KVMFD_ELF_H
+/* elf_file: an executable of 32 or 64 bits, as a boot format needs it. */
+#ifndef KVMFD_ELF_FILE_H
+#define KVMFD_ELF_FILE_H
 
 #include <stdbool.h>
 #include <stddef.h>

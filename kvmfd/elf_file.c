@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "elf.h"
+#include "elf_file.h"
 
 #include <elf.h>
 #include <string.h>
