@@ -50,7 +50,9 @@ TEST_LIB := $(call obj,$(wildcard selftests/lib/*.c))
 TEST_MAINS := $(wildcard selftests/*.c)
 # Of the kernel that kvmfd/kernel/ makes.
 KERNEL_TEST_MAINS := $(wildcard selftests/kernel/*.c)
-TEST_PROGRAMS := $(TEST_MAINS:%.c=$B/%) $(KERNEL_TEST_MAINS:%.c=$B/%)
+# With a guest of fastpath-vmm, in QEMU.
+GUEST_TEST_MAINS := $(wildcard selftests/guest/*.c)
+TEST_PROGRAMS := $(patsubst %.c,$B/%,$(TEST_MAINS) $(KERNEL_TEST_MAINS) $(GUEST_TEST_MAINS))
 FUZZ_MAINS := $(wildcard selftests/fuzz/*.c)
 FUZZ_PROGRAMS := $(FUZZ_MAINS:%.c=$B/%)
 FUZZ_LIB := $(call obj,$(wildcard selftests/fuzz/lib/*.c))
@@ -61,7 +63,7 @@ PROGRAMS := $(addprefix $B/,$(basename $(notdir $(MAINS)))) \
 	$(if $(wildcard bench/*.c),$B/fastpath-bench)
 LIBRARIES := $(addprefix $B/,$(foreach lib,libfastpath libfastpath-client,$(lib).a $(lib).so))
 MEMBERS := $(CORE) $(CTL) $(KVMFD) $(DEVICES) $(BENCH) $(TEST_LIB) $(FUZZ_LIB)
-OBJECTS := $(sort $(MEMBERS) $(call obj,$(MAINS) $(TEST_MAINS) $(KERNEL_TEST_MAINS) $(FUZZ_MAINS)))
+OBJECTS := $(sort $(MEMBERS) $(call obj,$(MAINS) $(TEST_MAINS) $(KERNEL_TEST_MAINS) $(GUEST_TEST_MAINS) $(FUZZ_MAINS)))
 
 all: $(LIBRARIES) $(PROGRAMS) $(PAYLOADS) $B/fastpath.pc $B/fastpath-client.pc $B/fastpathd.json
 
@@ -147,7 +149,7 @@ build/kselftest/kselftest_harness.h: | build/.deps-check
 # ---- compiling -----------------------------------------------------------------------------------
 
 $(OBJECTS) $(PAYLOADS): | $(if $(findstring clang,$(CC)),build/.deps-clang)
-$(call obj,$(TEST_MAINS) $(KERNEL_TEST_MAINS)) $(TEST_LIB): | build/kselftest/kselftest_harness.h
+$(call obj,$(TEST_MAINS) $(KERNEL_TEST_MAINS) $(GUEST_TEST_MAINS)) $(TEST_LIB): | build/kselftest/kselftest_harness.h
 
 $B/obj/%.o: %.c $B/.flags
 	$(call say,CC,$@)
@@ -277,7 +279,8 @@ TESTS ?= $(basename $(notdir $(TEST_MAINS) $(wildcard selftests/*.sh)))
 test_path = $(if $(wildcard selftests/$1.sh),selftests/$1.sh,$B/selftests/$1)
 TEST_PATHS := $(foreach test,$(TESTS),$(call test_path,$(test)))
 QEMU_PARTS := $(if $(filter qemu,$(TESTS)),$B/qemu-guest) \
-	$(if $(filter qemu vsock,$(TESTS)),build/qemu/made-by)
+	$(if $(filter qemu vsock guest,$(TESTS)),build/qemu/made-by) \
+	$(if $(filter guest,$(TESTS)),$(GUEST_TEST_MAINS:%.c=$B/%))
 # What the scripts tcp and vsock run.
 AGAIN := $(if $(filter tcp vsock,$(TESTS)),$(addprefix $B/selftests/,\
 	commands feature in_flight pci stream transport))
@@ -289,6 +292,9 @@ check: all $(filter $B/%,$(TEST_PATHS)) $(QEMU_PARTS) $(AGAIN) $(FUZZ_PARTS) | b
 
 check-qemu: ## our devices in QEMU, and a Linux guest that uses them (no KVM needed)
 	$(Q)$(MAKE) --no-print-directory check TESTS=qemu
+
+check-guest: ## a distribution's kernel in fastpath-vmm, in QEMU (no KVM needed)
+	$(Q)$(MAKE) --no-print-directory check TESTS=guest
 
 # Those that need KVM, or of them what TESTS names, in a machine that has one of its own.
 NESTED_MAINS := $(shell grep -l 'bare_guest\.h' $(TEST_MAINS)) $(KERNEL_TEST_MAINS)
@@ -414,5 +420,5 @@ help: ## this
 	@awk -F': .*## ' '/^[a-z-]+:.*## / { printf "make %-13s%s\n", $$1, $$2 }' Makefile
 	@echo 'CC=gcc|clang  SAN=address,undefined|thread  V=1  JOBS=N (tests at a time)  CFLAGS=  LDFLAGS='
 
-.PHONY: all check check-qemu check-nested check-kernel bench-kernel kernel fuzz fuzz-programs bench lint format deps \
+.PHONY: all check check-qemu check-guest check-nested check-kernel bench-kernel kernel fuzz fuzz-programs bench lint format deps \
 	deps-lint install clean help

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "relay.h"
+
 #define PIO_END 0x10000u
 
 struct bus_map {
@@ -16,6 +18,7 @@ struct bus_map {
 
 struct bus {
 	struct bus_map maps[BUS_NR_SPACES];
+	struct relay *relay; /* NULL: one thread has it all */
 	struct bus_stats stats;
 };
 
@@ -112,7 +115,7 @@ static const struct bus_range *find(struct bus *bus, enum bus_space space, uint6
 	return &map->ranges[map->last];
 }
 
-int bus_read(struct bus *bus, enum bus_space space, uint64_t addr, void *data, uint32_t len)
+static int do_read(struct bus *bus, enum bus_space space, uint64_t addr, void *data, uint32_t len)
 {
 	const struct bus_range *range = find(bus, space, addr, len);
 
@@ -123,7 +126,8 @@ int bus_read(struct bus *bus, enum bus_space space, uint64_t addr, void *data, u
 	return 0;
 }
 
-int bus_write(struct bus *bus, enum bus_space space, uint64_t addr, const void *data, uint32_t len)
+static int do_write(struct bus *bus, enum bus_space space, uint64_t addr, const void *data,
+		    uint32_t len)
 {
 	const struct bus_range *range = find(bus, space, addr, len);
 
@@ -131,6 +135,53 @@ int bus_write(struct bus *bus, enum bus_space space, uint64_t addr, const void *
 		return range->ops->write(range->opaque, addr - range->base, data, len);
 	bus->stats.stray_writes++;
 	return 0;
+}
+
+/* An access on its way by the relay. */
+struct access {
+	struct bus *bus;
+	enum bus_space space;
+	uint64_t addr;
+	void *data;	 /* of a read, */
+	const void *out; /* or of a write */
+	uint32_t len;
+};
+
+static int run_read(void *opaque)
+{
+	const struct access *a = opaque;
+
+	return do_read(a->bus, a->space, a->addr, a->data, a->len);
+}
+
+static int run_write(void *opaque)
+{
+	const struct access *a = opaque;
+
+	return do_write(a->bus, a->space, a->addr, a->out, a->len);
+}
+
+int bus_read(struct bus *bus, enum bus_space space, uint64_t addr, void *data, uint32_t len)
+{
+	struct access access = { bus, space, addr, .data = data, .len = len };
+
+	if (!bus->relay)
+		return do_read(bus, space, addr, data, len);
+	return relay_call(bus->relay, run_read, &access);
+}
+
+int bus_write(struct bus *bus, enum bus_space space, uint64_t addr, const void *data, uint32_t len)
+{
+	struct access access = { bus, space, addr, .out = data, .len = len };
+
+	if (!bus->relay)
+		return do_write(bus, space, addr, data, len);
+	return relay_call(bus->relay, run_write, &access);
+}
+
+void bus_share(struct bus *bus, struct relay *relay)
+{
+	bus->relay = relay;
 }
 
 const struct bus_stats *bus_stats(const struct bus *bus)

@@ -1,11 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* bus: guest address -> who answers. */
+/*
+ * bus: guest address -> who answers.
+ *
+ * Ranges and handlers belong to one thread, and need no locks. When several vCPUs run, each on a
+ * thread of its own, bus_share() gives the bus a relay to that one thread: it looks up and answers
+ * what the others access.
+ */
 #ifndef KVMFD_BUS_H
 #define KVMFD_BUS_H
 
 #include <stdint.h>
 
 struct bus;
+struct relay;
 
 enum bus_space {
 	BUS_MMIO,
@@ -62,6 +69,10 @@ int bus_remove(struct bus *bus, enum bus_space space, uint64_t base);
 int bus_read(struct bus *bus, enum bus_space space, uint64_t addr, void *data, uint32_t len);
 int bus_write(struct bus *bus, enum bus_space space, uint64_t addr, const void *data, uint32_t len);
 
+/* From now on accesses come from any thread, by the relay (borrowed); NULL: from one again. */
+void bus_share(struct bus *bus, struct relay *relay);
+
+/* Of the accesses so far; with a relay, once it is at rest. */
 const struct bus_stats *bus_stats(const struct bus *bus);
 
 #endif

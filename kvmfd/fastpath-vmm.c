@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* fastpath-vmm: the companion client, a small KVM monitor that attaches vfio-user devices. */
+/*
+ * fastpath-vmm: the companion client, a small KVM monitor that boots kernels, and attaches vfio-user
+ * devices.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <sched.h>
@@ -7,19 +10,39 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "acpi.h"
+#include "boot.h"
+#include "console.h"
+#include "crew.h"
+#include "fwcfg.h"
 #include "log.h"
 #include "machine.h"
 #include "payload.h"
+#include "power.h"
 #include "vfio_pci.h"
 #include "vmm_options.h"
 
 /* Everything that runs. */
 struct vmm {
 	struct machine *machine;
+	struct crew *crew;
 	struct vfio_pci *devices[VMM_MAX_DEVICES];
-	struct payload *payload;
+	struct payload *payload; /* or a kernel's: */
+	struct power *power;
+	struct fwcfg *fwcfg;
+	uint64_t began_ns;
+	uint64_t start_ns; /* how long it was until the guest ran */
 };
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
 
 static int pin(int cpu)
 {
@@ -67,53 +90,112 @@ static void introduce(struct payload *payload, const struct vfio_pci *dev, unsig
 	}
 }
 
-static int open_all(struct vmm *vmm, const struct vmm_options *options)
+static int open_payload(struct vmm *vmm, const struct vmm_options *options)
 {
-	int ret = pin(options->cpu);
+	int ret = payload_open_file(vmm->machine, options->payload, &vmm->payload);
 
-	if (!ret)
-		ret = machine_open(options->memory, &vmm->machine);
-	if (!ret)
-		ret = open_devices(vmm, options);
-	if (!ret)
-		ret = payload_open_file(vmm->machine, options->payload, &vmm->payload);
 	for (unsigned int i = 0; i < options->nr_devices && !ret; i++)
 		introduce(vmm->payload, vmm->devices[i], i);
 	return ret;
 }
 
+static int open_ports(struct vmm *vmm)
+{
+	int ret = power_open(vmm->machine->bus, &vmm->power);
+
+	if (!ret)
+		ret = fwcfg_open(vmm->machine, &vmm->fwcfg);
+	if (ret)
+		log_error("the machine's ports: %s", strerror(-ret));
+	return ret;
+}
+
+static int open_kernel(struct vmm *vmm, const struct vmm_options *options)
+{
+	int ret = open_ports(vmm);
+
+	if (!ret)
+		ret = acpi_write(vmm->machine);
+	return ret ? ret : boot_load(vmm->machine, &options->boot);
+}
+
+static int open_machine(struct vmm *vmm, const struct vmm_options *options)
+{
+	int ret = options->payload ? machine_open(options->memory, &vmm->machine) :
+				     machine_open_pc(options->memory, options->cpus, &vmm->machine);
+
+	return ret ? ret : crew_open(vmm->machine, &vmm->crew);
+}
+
+static int open_all(struct vmm *vmm, const struct vmm_options *options)
+{
+	int ret = pin(options->cpu);
+
+	if (!ret)
+		ret = open_machine(vmm, options);
+	if (!ret)
+		ret = open_devices(vmm, options);
+	if (!ret)
+		ret = options->payload ? open_payload(vmm, options) : open_kernel(vmm, options);
+	return ret;
+}
+
 static void close_all(struct vmm *vmm)
 {
+	fwcfg_close(vmm->fwcfg);
+	power_close(vmm->power);
 	payload_close(vmm->payload);
 	for (unsigned int i = 0; i < VMM_MAX_DEVICES; i++)
 		vfio_pci_close(vmm->devices[i]);
+	crew_close(vmm->crew);
 	machine_close(vmm->machine);
 }
 
 /* For the signal handler, which has nothing else to get them from. */
-static struct vcpu *running;
+static struct crew *running;
 static volatile sig_atomic_t ended_by;
+
+static const int ends[] = { SIGINT, SIGTERM, SIGHUP };
 
 static void end(int sig)
 {
 	ended_by = sig;
-	vcpu_kick(running);
+	crew_end(running);
 }
 
 /* Until here a signal simply kills: there is nothing to clean up that the kernel would not. */
-static void catch_signals(struct vcpu *vcpu)
+static void catch_signals(struct crew *crew)
 {
 	const struct sigaction action = { .sa_handler = end };
 
-	running = vcpu;
-	sigaction(SIGINT, &action, NULL);
-	sigaction(SIGTERM, &action, NULL);
+	running = crew;
+	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++)
+		sigaction(ends[i], &action, NULL);
 }
 
 static void release_signals(void)
 {
-	signal(SIGINT, SIG_DFL);
-	signal(SIGTERM, SIG_DFL);
+	for (size_t i = 0; i < sizeof(ends) / sizeof(*ends); i++)
+		signal(ends[i], SIG_DFL);
+}
+
+/* Meanwhile the terminal is a kernel's. What crew_run() returns. */
+static int run_crew(struct vmm *vmm)
+{
+	struct console *console = NULL;
+	int ret = vmm->power ? console_open(vmm->machine, vmm->crew, &console) : 0;
+
+	if (ret)
+		return ret;
+	vmm->start_ns = now_ns() - vmm->began_ns;
+	ret = crew_run(vmm->crew);
+	console_close(console);
+	return ret;
+}
+
+static int exit_status(uint64_t code)
+{
+	return code > VMM_MAX_STATUS ? VMM_MAX_STATUS : (int)code;
 }
 
 /* Runs the guest to its end; the exit status. */
@@ -121,37 +203,67 @@ static int run(struct vmm *vmm)
 {
 	int ret;
 
-	catch_signals(vmm->machine->vcpu);
-	do {
-		ret = vcpu_run(vmm->machine->vcpu, vmm->machine->bus);
-	} while (ret == -EINTR && !ended_by);
+	catch_signals(vmm->crew);
+	ret = run_crew(vmm);
 	release_signals();
 	if (ended_by)
 		return 128 + ended_by;
+	/* By Ctrl-a x. */
+	if (ret == -EINTR)
+		return EXIT_SUCCESS;
 	if (ret)
 		return EXIT_FAILURE;
-	return vmm->payload->exit_code > VMM_MAX_STATUS ? VMM_MAX_STATUS :
-							  (int)vmm->payload->exit_code;
+	/* A kernel that is off, or wants to start again, has done well. */
+	return exit_status(vmm->payload ? vmm->payload->exit_code : vmm->power->exit_code);
 }
 
 /* ---- --stats ---- */
+
+static struct vcpu_exits sum_exits(const struct machine *machine)
+{
+	struct vcpu_exits sum = { 0 };
+
+	for (unsigned int i = 0; i < machine->nr_vcpus; i++) {
+		const struct vcpu_exits *exits = vcpu_exits(machine->vcpus[i]);
+
+		sum.all += exits->all;
+		sum.mmio += exits->mmio;
+		sum.pio += exits->pio;
+		sum.interrupted += exits->interrupted;
+	}
+	return sum;
+}
+
+/* Of all vCPUs. False when this kernel has no such counter. */
+static bool sum_counter(const struct machine *machine, const char *name, uint64_t *sum)
+{
+	uint64_t value;
+
+	*sum = 0;
+	for (unsigned int i = 0; i < machine->nr_vcpus; i++) {
+		if (vcpu_stat(machine->vcpus[i], name, &value))
+			return false;
+		*sum += value;
+	}
+	return true;
+}
 
 static void print_exits(const struct machine *machine)
 {
 	static const char *const counters[] = { "exits", "mmio_exits", "io_exits",
 						"insn_emulation" };
-	const struct vcpu_exits *exits = vcpu_exits(machine->vcpu);
+	const struct vcpu_exits exits = sum_exits(machine);
 	const struct bus_stats *stray = bus_stats(machine->bus);
 	uint64_t value;
 
 	fprintf(stderr,
 		"exits to the monitor: %" PRIu64 " (%" PRIu64 " mmio, %" PRIu64 " pio, %" PRIu64
 		" signals); nobody answered %" PRIu64 " reads, %" PRIu64 " writes\n",
-		exits->all, exits->mmio, exits->pio, exits->interrupted, stray->stray_reads,
+		exits.all, exits.mmio, exits.pio, exits.interrupted, stray->stray_reads,
 		stray->stray_writes);
 	fprintf(stderr, "%s counts:", vm_module());
 	for (size_t i = 0; i < sizeof(counters) / sizeof(*counters); i++)
-		if (!vcpu_stat(machine->vcpu, counters[i], &value))
+		if (sum_counter(machine, counters[i], &value))
 			fprintf(stderr, " %s %" PRIu64, counters[i], value);
 	fprintf(stderr, "\n");
 }
@@ -206,6 +318,7 @@ static void print_bar(const struct vmm_options *options, const struct vmm *vmm, 
 
 static void print_stats(const struct vmm_options *options, const struct vmm *vmm)
 {
+	fprintf(stderr, "started in %.1f ms\n", (double)vmm->start_ns / 1e6);
 	print_exits(vmm->machine);
 	for (unsigned int i = 0; i < options->nr_devices; i++)
 		for (unsigned int bar = 0; bar < VFIO_PCI_NR_BARS; bar++)
@@ -215,7 +328,7 @@ static void print_stats(const struct vmm_options *options, const struct vmm *vmm
 int main(int argc, char **argv)
 {
 	struct vmm_options options;
-	struct vmm vmm = { 0 };
+	struct vmm vmm = { .began_ns = now_ns() };
 	int status = EXIT_FAILURE;
 	int ret;
 

@@ -2,24 +2,39 @@
 #include "machine.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #define PAGE_BYTES 4096u
 
-static int open_parts(struct machine *machine, uint64_t memory)
+static int open_vcpus(struct machine *machine, unsigned int nr)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; i < nr && !ret; i++) {
+		ret = vcpu_open(machine->vm, machine->memory, i, nr, &machine->vcpus[i]);
+		machine->nr_vcpus += !ret;
+	}
+	machine->vcpu = machine->vcpus[0];
+	return ret;
+}
+
+static int open_parts(struct machine *machine, uint64_t memory, unsigned int nr_vcpus, bool is_pc)
 {
 	int ret = vm_open(&machine->vm);
 
+	if (!ret && is_pc)
+		ret = vm_add_irqchip(machine->vm);
 	if (!ret)
 		ret = memory_open(machine->vm, memory, &machine->memory);
 	if (!ret)
 		ret = bus_open(&machine->bus);
 	if (!ret)
-		ret = vcpu_open(machine->vm, machine->memory, 0, &machine->vcpu);
+		ret = open_vcpus(machine, nr_vcpus);
 	return ret;
 }
 
-int machine_open(uint64_t memory, struct machine **out)
+static int open_machine(uint64_t memory, unsigned int nr_vcpus, bool is_pc, struct machine **out)
 {
 	struct machine *machine = malloc(sizeof(*machine));
 	int ret;
@@ -30,7 +45,7 @@ int machine_open(uint64_t memory, struct machine **out)
 		.windows[BUS_MMIO] = { MACHINE_MMIO_BASE, MACHINE_MMIO_END },
 		.windows[BUS_PIO] = { MACHINE_PIO_BASE, MACHINE_PIO_END },
 	};
-	ret = open_parts(machine, memory);
+	ret = open_parts(machine, memory, nr_vcpus, is_pc);
 	if (ret) {
 		machine_close(machine);
 		return ret;
@@ -39,11 +54,22 @@ int machine_open(uint64_t memory, struct machine **out)
 	return 0;
 }
 
+int machine_open(uint64_t memory, struct machine **out)
+{
+	return open_machine(memory, 1, false, out);
+}
+
+int machine_open_pc(uint64_t memory, unsigned int nr_vcpus, struct machine **out)
+{
+	return open_machine(memory, nr_vcpus, true, out);
+}
+
 void machine_close(struct machine *machine)
 {
 	if (!machine)
 		return;
-	vcpu_close(machine->vcpu);
+	for (unsigned int i = 0; i < machine->nr_vcpus; i++)
+		vcpu_close(machine->vcpus[i]);
 	bus_close(machine->bus);
 	vm_close(machine->vm);
 	memory_close(machine->memory);

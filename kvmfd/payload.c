@@ -3,14 +3,13 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "file.h"
 #include "log.h"
 #include "longmode.h"
 
@@ -157,44 +156,12 @@ int payload_open(struct machine *machine, const char *name, const void *image, s
 	return ret;
 }
 
-/* The file's bytes by read(), so that nobody can cut them short afterwards. */
-static int read_file(int fd, void *bytes, size_t len)
-{
-	size_t done = 0;
-
-	while (done < len) {
-		ssize_t n = read(fd, (uint8_t *)bytes + done, len - done);
-
-		if (n < 0)
-			return -errno;
-		if (!n)
-			return -EIO;
-		done += (size_t)n;
-	}
-	return 0;
-}
-
-static int load_file(const char *path, uint64_t max, void **bytes, size_t *len)
-{
-	/* Without waiting for the other end, should it be a FIFO. */
-	CLEANUP_CLOSE int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	struct stat st;
-
-	if (fd < 0 || fstat(fd, &st))
-		return -errno;
-	if (!S_ISREG(st.st_mode))
-		return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
-	*len = (uint64_t)st.st_size > max ? (size_t)max : (size_t)st.st_size;
-	*bytes = malloc(*len + 1);
-	return *bytes ? read_file(fd, *bytes, *len) : -ENOMEM;
-}
-
 int payload_open_file(struct machine *machine, const char *path, struct payload **out)
 {
 	CLEANUP_FREE void *bytes = NULL;
 	size_t len = 0;
 	/* What can't fit need not be read to its end. */
-	int ret = load_file(path, machine->memory->size, &bytes, &len);
+	int ret = file_load(path, machine->memory->size, &bytes, &len);
 
 	if (ret) {
 		log_error("payload %s: %s", path, strerror(-ret));

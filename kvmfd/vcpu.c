@@ -9,12 +9,10 @@
 #include <sys/mman.h>
 
 #include "cleanup.h"
+#include "cpuid.h"
 #include "kvm_stats.h"
 #include "log.h"
 #include "postmortem.h"
-
-/* More CPUID entries than KVM ever answers with. */
-#define MAX_CPUID 1024u
 
 struct vcpu {
 	int fd;
@@ -49,37 +47,21 @@ static int create(struct vcpu *vcpu, const struct vm *vm, unsigned int id)
 	return 0;
 }
 
-/* Asks with more and more room, as KVM does not say how much it needs. */
-static int supported_cpuid(const struct vm *vm, struct kvm_cpuid2 **out)
-{
-	for (unsigned int nent = 64; nent <= MAX_CPUID; nent *= 2) {
-		CLEANUP_FREE struct kvm_cpuid2 *cpuid =
-			calloc(1, sizeof(*cpuid) + nent * sizeof(*cpuid->entries));
-
-		if (!cpuid)
-			return -ENOMEM;
-		cpuid->nent = nent;
-		if (!ioctl(vm->kvm_fd, KVM_GET_SUPPORTED_CPUID, cpuid)) {
-			*out = take_ptr(cpuid);
-			return 0;
-		}
-		if (errno != E2BIG)
-			break;
-	}
-	return failed("KVM_GET_SUPPORTED_CPUID");
-}
-
-static int set_cpuid(const struct vcpu *vcpu, const struct vm *vm)
+static int set_cpuid(const struct vcpu *vcpu, const struct vm *vm, unsigned int id, unsigned int nr)
 {
 	CLEANUP_FREE struct kvm_cpuid2 *cpuid = NULL;
-	int ret = supported_cpuid(vm, &cpuid);
+	int ret = cpuid_supported(vm, &cpuid);
 
-	if (!ret && ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid))
-		ret = failed("KVM_SET_CPUID2");
-	return ret;
+	if (ret)
+		return ret;
+	/* A bare guest finds what the host has. */
+	if (vm->has_irqchip)
+		cpuid_place(cpuid, id, nr);
+	return ioctl(vcpu->fd, KVM_SET_CPUID2, cpuid) ? failed("KVM_SET_CPUID2") : 0;
 }
 
-int vcpu_open(struct vm *vm, const struct memory *memory, unsigned int id, struct vcpu **out)
+int vcpu_open(struct vm *vm, const struct memory *memory, unsigned int id, unsigned int nr,
+	      struct vcpu **out)
 {
 	struct vcpu *vcpu = malloc(sizeof(*vcpu));
 	int ret;
@@ -89,7 +71,7 @@ int vcpu_open(struct vm *vm, const struct memory *memory, unsigned int id, struc
 	*vcpu = (struct vcpu){ .fd = -1, .memory = memory };
 	ret = create(vcpu, vm, id);
 	if (!ret)
-		ret = set_cpuid(vcpu, vm);
+		ret = set_cpuid(vcpu, vm, id, nr);
 	if (ret) {
 		vcpu_close(vcpu);
 		return ret;
@@ -164,6 +146,9 @@ static int handle_pio(struct vcpu *vcpu, struct bus *bus)
 /* KVM_RUN has failed. 0 when that is no reason to stop. */
 static int handle_failure(struct vcpu *vcpu, int err)
 {
+	/* A vCPU that waited to be started was sent an interrupt. */
+	if (err == EAGAIN)
+		return 0;
 	if (err != EINTR)
 		return postmortem_errno(vcpu->fd, err, vcpu->memory);
 	vcpu->exits.interrupted++;

@@ -22,11 +22,15 @@ struct vcpu_exits {
 };
 
 /*
- * Makes vCPU `id` of `vm` with the CPUID that KVM supports. `memory` is borrowed, for messages that
- * quote the instruction. *out is to be given to vcpu_close(), before vm_close(). -errno, said to
- * the log.
+ * Makes vCPU `id` of the `nr` that `vm` is to have, with the CPUID that KVM supports. `memory` is
+ * borrowed, for messages that quote the instruction. *out is to be given to vcpu_close(), before
+ * vm_close(). -errno, said to the log.
+ *
+ * Where the VM has an irqchip, vCPU 0 is the one that boots; the others wait in vcpu_run() for a
+ * start-up interrupt from it.
  */
-int vcpu_open(struct vm *vm, const struct memory *memory, unsigned int id, struct vcpu **out);
+int vcpu_open(struct vm *vm, const struct memory *memory, unsigned int id, unsigned int nr,
+	      struct vcpu **out);
 
 void vcpu_close(struct vcpu *vcpu);
 

@@ -158,6 +158,35 @@ int vm_open(struct vm **out)
 	return 0;
 }
 
+int vm_add_irqchip(struct vm *vm)
+{
+	/* The dummy: somebody has to answer port 0x61, by which Linux measures the TSC. */
+	struct kvm_pit_config pit = { .flags = KVM_PIT_SPEAKER_DUMMY };
+	const char *what = "KVM_CREATE_IRQCHIP";
+	int ret = ioctl(vm->fd, KVM_CREATE_IRQCHIP, 0);
+
+	if (!ret) {
+		what = "KVM_CREATE_PIT2";
+		ret = ioctl(vm->fd, KVM_CREATE_PIT2, &pit);
+	}
+	if (ret) {
+		int err = errno;
+
+		log_error("%s: %s", what, strerror(err));
+		return -err;
+	}
+	vm->has_irqchip = true;
+	return 0;
+}
+
+void vm_set_irq(const struct vm *vm, unsigned int gsi, bool high)
+{
+	struct kvm_irq_level line = { .irq = gsi, .level = high };
+
+	if (ioctl(vm->fd, KVM_IRQ_LINE, &line))
+		log_debug("KVM_IRQ_LINE of GSI %u: %s", gsi, strerror(errno));
+}
+
 void vm_close(struct vm *vm)
 {
 	if (!vm)

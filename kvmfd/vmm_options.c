@@ -20,9 +20,16 @@
 
 #define MAX_KEYS 8
 
+/* Unless told otherwise: what a distribution's kernel is content with. */
+#define VMM_KERNEL_MEMORY (256ull << 20)
+
 enum {
 	OPT_DEVICE = 256,
 	OPT_PAYLOAD,
+	OPT_KERNEL,
+	OPT_INITRD,
+	OPT_APPEND,
+	OPT_CPUS,
 	OPT_MEMORY,
 	OPT_WAIT,
 	OPT_CPU,
@@ -35,6 +42,10 @@ enum {
 static const struct option long_options[] = {
 	{ "device", required_argument, NULL, OPT_DEVICE },
 	{ "payload", required_argument, NULL, OPT_PAYLOAD },
+	{ "kernel", required_argument, NULL, OPT_KERNEL },
+	{ "initrd", required_argument, NULL, OPT_INITRD },
+	{ "append", required_argument, NULL, OPT_APPEND },
+	{ "cpus", required_argument, NULL, OPT_CPUS },
 	{ "memory", required_argument, NULL, OPT_MEMORY },
 	{ "wait", required_argument, NULL, OPT_WAIT },
 	{ "cpu", required_argument, NULL, OPT_CPU },
@@ -47,10 +58,21 @@ static const struct option long_options[] = {
 
 static void usage(void)
 {
-	printf("Usage: fastpath-vmm --device vfio-user,socket=ADDRESS[,key=value...] [--device ...]\n"
-	       "                    --payload FILE [options]\n"
-	       "Runs a bare guest program on one vCPU, with vfio-user PCI devices. Its exit code\n"
-	       "is the exit status (%d if larger); 1: an error; 128 + N: ended by signal N.\n\n"
+	printf("Usage: fastpath-vmm --kernel FILE [--initrd FILE] [--append TEXT] [options]\n"
+	       "       fastpath-vmm --payload FILE [options]\n"
+	       "           [--device vfio-user,socket=ADDRESS[,key=value...]] [--device ...]\n"
+	       "Boots a kernel, or runs a bare guest program on one vCPU, with vfio-user PCI\n"
+	       "devices. Exit status: 0 when the kernel powers off or resets, or the program's exit\n"
+	       "code (%d if larger); 1: an error, or a guest that crashed; 128 + N: ended by\n"
+	       "signal N.\n\n"
+	       "  --kernel FILE           a bzImage, an ELF file with a PVH entry, or a multiboot\n"
+	       "                          kernel. Its first serial port (ttyS0) is the standard\n"
+	       "                          input and output; Ctrl-a x ends the guest, Ctrl-a Ctrl-a\n"
+	       "                          sends a Ctrl-a\n"
+	       "  --initrd FILE           its initial RAM disk\n"
+	       "  --append TEXT           its command line\n"
+	       "  --cpus N                how many vCPUs; default 1, %u at most\n"
+	       "  --payload FILE          the guest program, a flat binary for address %#llx\n"
 	       "  --device vfio-user,...  a device, up to %u:\n"
 	       "      socket=ADDRESS      where its server listens: unix:PATH or just PATH,\n"
 	       "                          vsock:CID:PORT, tcp:HOST:PORT or tcp:PORT\n"
@@ -59,15 +81,16 @@ static void usage(void)
 	       "                          stand-in), standin, or off: by socket\n"
 	       "      mmap=on|off         what may be mapped is the guest's memory (the default)\n"
 	       "      posted=on|off       writes by socket don't wait for an answer; default off\n"
-	       "  --payload FILE          the guest program, a flat binary for address %#llx\n"
-	       "  --memory MIB            of the guest; default %llu\n"
+	       "  --memory MIB            of the guest; default %llu for a kernel, else %llu\n"
 	       "  --wait POLICY           how to wait for a server's answer: block (the default),\n"
 	       "                          or spin=MICROSECONDS to look for it before sleeping\n"
 	       "  --cpu N                 run on this CPU only\n"
-	       "  --stats                 when it ends, say what left the guest and why\n"
+	       "  --stats                 when it ends, say how long its start took, and what left\n"
+	       "                          the guest and why\n"
 	       "  --log-level LEVEL       error, warn (the default), info or debug\n"
 	       "  --help, --version\n",
-	       VMM_MAX_STATUS, VMM_MAX_DEVICES, PAYLOAD_LOAD_ADDRESS, MACHINE_DEFAULT_MEMORY >> 20);
+	       VMM_MAX_STATUS, MACHINE_MAX_VCPUS, PAYLOAD_LOAD_ADDRESS, VMM_MAX_DEVICES,
+	       VMM_KERNEL_MEMORY >> 20, MACHINE_DEFAULT_MEMORY >> 20);
 }
 
 static int parse_number(const char *option, const char *text, uint64_t max, uint64_t *number)
@@ -208,7 +231,24 @@ static int parse_memory(const char *text, uint64_t *bytes)
 	uint64_t mib;
 	int ret = parse_number("--memory", text, MEMORY_MAX_BYTES >> 20, &mib);
 
+	if (!ret && !mib) {
+		log_error("--memory 0: wants 1 at least");
+		ret = -EINVAL;
+	}
 	*bytes = mib << 20;
+	return ret;
+}
+
+static int parse_cpus(const char *text, unsigned int *cpus)
+{
+	uint64_t number;
+	int ret = parse_number("--cpus", text, MACHINE_MAX_VCPUS, &number);
+
+	if (!ret && !number) {
+		log_error("--cpus 0: wants 1 at least");
+		ret = -EINVAL;
+	}
+	*cpus = (unsigned int)number;
 	return ret;
 }
 
@@ -230,6 +270,17 @@ static int parse_one(struct vmm_options *options, int opt)
 	case OPT_PAYLOAD:
 		options->payload = optarg;
 		return 0;
+	case OPT_KERNEL:
+		options->boot.kernel = optarg;
+		return 0;
+	case OPT_INITRD:
+		options->boot.initrd = optarg;
+		return 0;
+	case OPT_APPEND:
+		options->boot.append = optarg;
+		return 0;
+	case OPT_CPUS:
+		return parse_cpus(optarg, &options->cpus);
 	case OPT_MEMORY:
 		return parse_memory(optarg, &options->memory);
 	case OPT_WAIT:
@@ -253,12 +304,35 @@ static int parse_one(struct vmm_options *options, int opt)
 	}
 }
 
+/* What goes together. */
+static int check(struct vmm_options *options)
+{
+	const struct boot_options *boot = &options->boot;
+	const char *why = NULL;
+
+	if (!options->payload && !boot->kernel)
+		why = "no --kernel FILE and no --payload FILE; try --help";
+	else if (options->payload && boot->kernel)
+		why = "--kernel and --payload: only one of them can run";
+	else if (!boot->kernel && (boot->initrd || boot->append))
+		why = "--initrd and --append are for a --kernel";
+	else if (options->payload && options->cpus > 1)
+		why = "--cpus: a --payload has one";
+	if (why) {
+		log_error("%s", why);
+		return -EINVAL;
+	}
+	if (!options->memory)
+		options->memory = boot->kernel ? VMM_KERNEL_MEMORY : MACHINE_DEFAULT_MEMORY;
+	return 0;
+}
+
 int vmm_options_parse(struct vmm_options *options, int argc, char **argv)
 {
 	int ret = 0;
 	int opt;
 
-	*options = (struct vmm_options){ .memory = MACHINE_DEFAULT_MEMORY, .cpu = -1 };
+	*options = (struct vmm_options){ .cpus = 1, .cpu = -1 };
 	while (!ret && (opt = getopt_long(argc, argv, "", long_options, NULL)) != -1)
 		ret = parse_one(options, opt);
 	if (ret)
@@ -267,11 +341,7 @@ int vmm_options_parse(struct vmm_options *options, int argc, char **argv)
 		log_error("'%s': not an option; try --help", argv[optind]);
 		return -EINVAL;
 	}
-	if (!options->payload) {
-		log_error("no --payload FILE; try --help");
-		return -EINVAL;
-	}
-	return 0;
+	return check(options);
 }
 
 void vmm_options_free(struct vmm_options *options)

@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "boot.h"
 #include "payload_abi.h"
 #include "vfio_pci.h"
 
@@ -19,8 +20,10 @@ struct vmm_options {
 	struct vfio_pci_options devices[VMM_MAX_DEVICES];
 	char *texts[VMM_MAX_DEVICES]; /* what the devices' options point into */
 	unsigned int nr_devices;
-	const char *payload; /* path */
-	uint64_t memory;     /* bytes */
+	const char *payload; /* path; NULL: a kernel is booted */
+	struct boot_options boot;
+	unsigned int cpus;
+	uint64_t memory; /* bytes */
 	struct fpc_wait wait;
 	int cpu; /* -1: any */
 	bool stats;

@@ -87,7 +87,7 @@ int ioregion_rig_add(struct ioregion_rig *rig, const void *code, size_t len)
 	};
 	struct machine *machine = rig->guest.machine;
 	struct rig_vcpu *second = &rig->vcpus[1];
-	int ret = vcpu_open(machine->vm, machine->memory, 1, &second->vcpu);
+	int ret = vcpu_open(machine->vm, machine->memory, 1, 2, &second->vcpu);
 
 	if (ret)
 		return ret;

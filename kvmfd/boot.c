@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "boot.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "acpi.h"
+#include "boot_format.h"
+#include "cleanup.h"
+#include "file.h"
+#include "log.h"
+
+#define PAGE_BYTES 4096ull
+
+/* The first that knows a file has it: a multiboot kernel may be an ELF file that PVH would take. */
+static const struct boot_format *const formats[] = {
+	&boot_bzimage,
+	&boot_pvh,
+	&boot_multiboot,
+	NULL,
+};
+
+/* ---- for the formats ---- */
+
+static int no_room(const struct boot *boot, const char *what, uint64_t bytes)
+{
+	log_error("%s: %" PRIu64 " KiB don't fit into %" PRIu64 " MiB of memory", what, bytes >> 10,
+		  boot->machine->memory->size >> 20);
+	return -EFBIG;
+}
+
+int boot_copy(struct boot *boot, uint64_t to, uint64_t offset, uint64_t bytes, uint64_t room)
+{
+	uint64_t needed = room > bytes ? room : bytes;
+	uint8_t *at = memory_ptr(boot->machine->memory, to, needed);
+
+	if (offset > boot->kernel_bytes || bytes > boot->kernel_bytes - offset) {
+		log_error("%s: the file is cut short, or no kernel", boot->name);
+		return -ENOEXEC;
+	}
+	if (!at || to < BOOT_HIGH_BASE)
+		return no_room(boot, boot->name, needed);
+	memcpy(at, boot->kernel + offset, bytes);
+	memset(at + bytes, 0, needed - bytes);
+	if (boot->kernel_end < to + needed)
+		boot->kernel_end = to + needed;
+	return 0;
+}
+
+void *boot_info(const struct boot *boot)
+{
+	void *info = memory_ptr(boot->machine->memory, BOOT_INFO_ADDRESS, BOOT_INFO_BYTES);
+
+	return memset(info, 0, BOOT_INFO_BYTES);
+}
+
+/* ---- what all formats have ---- */
+
+static int find_areas(struct boot *boot)
+{
+	uint64_t size = boot->machine->memory->size;
+	const struct boot_area areas[BOOT_NR_AREAS] = {
+		{ 0, BOOT_LOW_END, BOOT_RAM },
+		{ ACPI_ADDRESS, ACPI_END - ACPI_ADDRESS, BOOT_RESERVED },
+		{ BOOT_HIGH_BASE, size - BOOT_HIGH_BASE, BOOT_RAM },
+		{ MACHINE_ECAM_BASE, MACHINE_ECAM_BYTES, BOOT_RESERVED },
+	};
+
+	if (size <= BOOT_HIGH_BASE)
+		return no_room(boot, boot->name, boot->kernel_bytes);
+	memcpy(boot->areas, areas, sizeof(areas));
+	return 0;
+}
+
+static int place_command_line(const struct boot *boot)
+{
+	size_t len = strlen(boot->command_line);
+	size_t max = boot->command_line_max < BOOT_COMMAND_LINE_BYTES ? boot->command_line_max :
+									BOOT_COMMAND_LINE_BYTES - 1;
+
+	if (len > max) {
+		log_error("--append: %zu characters, but %s takes %zu at most", len, boot->name,
+			  max);
+		return -E2BIG;
+	}
+	memcpy(memory_ptr(boot->machine->memory, BOOT_COMMAND_LINE_ADDRESS, len + 1),
+	       boot->command_line, len + 1);
+	return 0;
+}
+
+/* As high as it may lie: the kernel may want all that is low. */
+static int find_place(struct boot *boot, const char *path, uint64_t bytes)
+{
+	uint64_t size = boot->machine->memory->size;
+	uint64_t end = boot->initrd_end < size ? boot->initrd_end : size;
+
+	if (bytes > end || ((end - bytes) & ~(PAGE_BYTES - 1)) < boot->kernel_end)
+		return no_room(boot, path, bytes);
+	boot->initrd = (end - bytes) & ~(PAGE_BYTES - 1);
+	boot->initrd_bytes = bytes;
+	return 0;
+}
+
+static int place_initrd(struct boot *boot, const char *path)
+{
+	uint64_t bytes = 0;
+	CLEANUP_CLOSE int fd = file_open(path, &bytes);
+	int ret = fd < 0 ? fd : find_place(boot, path, bytes);
+
+	if (ret == -EFBIG)
+		return ret;
+	if (!ret)
+		ret = file_read(fd, memory_ptr(boot->machine->memory, boot->initrd, bytes), bytes);
+	if (ret)
+		log_error("initrd %s: %s", path, strerror(-ret));
+	return ret;
+}
+
+static const struct boot_format *find_format(const struct boot *boot)
+{
+	for (const struct boot_format *const *format = formats; *format; format++)
+		if ((*format)->probe(boot))
+			return *format;
+	log_error("%s: no kernel: neither bzImage, nor ELF with a PVH entry, nor multiboot",
+		  boot->name);
+	return NULL;
+}
+
+static int boot_by(const struct boot_format *format, struct boot *boot,
+		   const struct boot_options *options)
+{
+	int ret = format->load(boot);
+
+	if (!ret)
+		ret = place_command_line(boot);
+	if (!ret && options->initrd)
+		ret = place_initrd(boot, options->initrd);
+	if (!ret)
+		ret = format->enter(boot);
+	if (!ret)
+		log_info("%s: %s, entered at %#" PRIx64, boot->name, format->name, boot->entry);
+	return ret;
+}
+
+int boot_load(struct machine *machine, const struct boot_options *options)
+{
+	CLEANUP_FREE void *kernel = NULL;
+	struct boot boot = {
+		.machine = machine,
+		.name = options->kernel,
+		.command_line = options->append ? options->append : "",
+		.command_line_max = BOOT_COMMAND_LINE_BYTES - 1,
+		.initrd_end = MEMORY_MAX_BYTES,
+	};
+	const struct boot_format *format;
+	/* What can't fit need not be read to its end. */
+	int ret = file_load(options->kernel, machine->memory->size, &kernel, &boot.kernel_bytes);
+
+	if (ret) {
+		log_error("kernel %s: %s", options->kernel, strerror(-ret));
+		return ret;
+	}
+	boot.kernel = kernel;
+	ret = find_areas(&boot);
+	if (ret)
+		return ret;
+	format = find_format(&boot);
+	return format ? boot_by(format, &boot, options) : -ENOEXEC;
+}

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "crew.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "log.h"
+#include "relay.h"
+
+/* Makes a thread leave KVM_RUN, or another system call; nothing else. */
+#define NUDGE SIGRTMIN
+
+struct member {
+	struct crew *crew;
+	struct vcpu *vcpu;
+	pthread_t thread;
+	pid_t tid; /* 0: not at work yet. Not `thread`, which is nobody once it was joined */
+};
+
+struct crew {
+	struct machine *machine;
+	struct relay *relay; /* NULL: one vCPU, on the caller's thread */
+	bool ended;
+	bool has_result;
+	int result;
+	unsigned int nr;
+	struct member members[MACHINE_MAX_VCPUS];
+};
+
+static void ignore(int sig)
+{
+	(void)sig;
+}
+
+int crew_open(struct machine *machine, struct crew **out)
+{
+	const struct sigaction action = { .sa_handler = ignore };
+	struct crew *crew = calloc(1, sizeof(*crew));
+	int ret = 0;
+
+	if (!crew)
+		return -ENOMEM;
+	crew->machine = machine;
+	crew->nr = machine->nr_vcpus;
+	for (unsigned int i = 0; i < crew->nr; i++)
+		crew->members[i] = (struct member){ .crew = crew, .vcpu = machine->vcpus[i] };
+	if (crew->nr > 1)
+		ret = relay_open(&crew->relay);
+	if (ret) {
+		crew_close(crew);
+		return ret;
+	}
+	sigaction(NUDGE, &action, NULL);
+	*out = crew;
+	return 0;
+}
+
+void crew_close(struct crew *crew)
+{
+	if (!crew)
+		return;
+	relay_close(crew->relay);
+	free(crew);
+}
+
+void crew_end(struct crew *crew)
+{
+	__atomic_store_n(&crew->ended, true, __ATOMIC_SEQ_CST);
+	for (unsigned int i = 0; i < crew->nr; i++) {
+		struct member *member = &crew->members[i];
+
+		pid_t tid;
+
+		/* It looks at its kick when it goes to work, and is nudged when it was there before. */
+		vcpu_kick(member->vcpu);
+		tid = __atomic_load_n(&member->tid, __ATOMIC_SEQ_CST);
+		if (tid)
+			syscall(SYS_tgkill, getpid(), tid, NUDGE);
+	}
+}
+
+/* The first result is the crew's. A kick that is not an end is none. */
+static void work(struct member *member)
+{
+	struct crew *crew = member->crew;
+	int ret;
+
+	__atomic_store_n(&member->tid, gettid(), __ATOMIC_SEQ_CST);
+	do {
+		ret = vcpu_run(member->vcpu, crew->machine->bus);
+	} while (ret == -EINTR && !__atomic_load_n(&crew->ended, __ATOMIC_SEQ_CST));
+	if (!__atomic_exchange_n(&crew->has_result, true, __ATOMIC_SEQ_CST))
+		crew->result = ret;
+	crew_end(crew);
+}
+
+static void *run_member(void *opaque)
+{
+	struct member *member = opaque;
+
+	work(member);
+	relay_end(member->crew->relay);
+	return NULL;
+}
+
+/* Signals are for the main thread, but for the nudge. Returns how many were started. */
+static unsigned int start_members(struct crew *crew)
+{
+	sigset_t all, before;
+	unsigned int nr = 0;
+	int ret = 0;
+
+	sigfillset(&all);
+	sigdelset(&all, NUDGE);
+	pthread_sigmask(SIG_BLOCK, &all, &before);
+	while (nr < crew->nr && !ret) {
+		struct member *member = &crew->members[nr];
+
+		ret = pthread_create(&member->thread, NULL, run_member, member);
+		nr += !ret;
+	}
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (ret)
+		log_error("a thread for vCPU %u: %s", nr, strerror(ret));
+	return nr;
+}
+
+static int run_threads(struct crew *crew)
+{
+	unsigned int nr;
+
+	bus_share(crew->machine->bus, crew->relay);
+	nr = start_members(crew);
+	if (nr < crew->nr)
+		crew_end(crew);
+	relay_serve(crew->relay, nr);
+	for (unsigned int i = 0; i < nr; i++)
+		pthread_join(crew->members[i].thread, NULL);
+	bus_share(crew->machine->bus, NULL);
+	return nr < crew->nr ? -EAGAIN : crew->result;
+}
+
+int crew_run(struct crew *crew)
+{
+	if (crew->relay)
+		return run_threads(crew);
+	work(&crew->members[0]);
+	return crew->result;
+}

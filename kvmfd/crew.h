@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * crew: a machine's vCPUs at work.
+ *
+ * One vCPU runs on the thread that calls crew_run(), and that thread answers its accesses. Several
+ * have a thread each, and this one answers: by the bus's relay, so that devices see one thread.
+ */
+#ifndef KVMFD_CREW_H
+#define KVMFD_CREW_H
+
+#include <stdbool.h>
+
+#include "machine.h"
+
+struct crew;
+
+/* For a machine whose vCPUs nobody else runs. *out is to be given to crew_close(). -ENOMEM. */
+int crew_open(struct machine *machine, struct crew **out);
+
+void crew_close(struct crew *crew);
+
+/*
+ * Runs until one of the vCPUs ends, then ends the others: what vcpu_run() returned for the first
+ * that did; -EINTR after crew_end(); -errno when there are no threads. Once for a crew.
+ */
+int crew_run(struct crew *crew);
+
+/* Makes crew_run() return, now or when it is called. From any thread, and async-signal-safe. */
+void crew_end(struct crew *crew);
+
+#endif
