@@ -12,7 +12,9 @@
 #include <stdint.h>
 
 #include "bus.h"
+#include "irqfd.h"
 #include "memory.h"
+#include "pci_host.h"
 #include "vcpu.h"
 #include "vm.h"
 
@@ -54,6 +56,8 @@ struct machine {
 	struct vm *vm;
 	struct memory *memory;
 	struct bus *bus;
+	struct pci_host *pci;
+	struct irq_routes *irqs; /* NULL: there are no interrupts */
 	struct vcpu *vcpu; /* the first of them, which boots */
 	struct vcpu *vcpus[MACHINE_MAX_VCPUS];
 	unsigned int nr_vcpus;
