@@ -37,7 +37,7 @@ static int read_bar(void *opaque, uint64_t offset, void *data, uint32_t len)
 	struct vfio_pci *dev = bar->dev;
 	int ret;
 
-	if (vfio_pci_irqs_read(dev, bar->index, offset, data, len))
+	if (vfio_pci_messages_read(dev, bar->index, offset, data, len))
 		return 0;
 	ret = bar->io_fds ? iofd_read(bar->io_fds, offset, data, len) : -ENOTCONN;
 	bar->pub.standin_reads += ret != -ENOTCONN;
@@ -62,7 +62,7 @@ static int write_bar(void *opaque, uint64_t offset, const void *data, uint32_t l
 	struct vfio_pci *dev = bar->dev;
 	int ret;
 
-	if (vfio_pci_irqs_write(dev, bar->index, offset, data, len))
+	if (vfio_pci_messages_write(dev, bar->index, offset, data, len))
 		return 0;
 	ret = bar->io_fds ? iofd_write(bar->io_fds, offset, data, len) : -ENOTCONN;
 	bar->pub.standin_writes += ret != -ENOTCONN;
@@ -258,7 +258,7 @@ static int open_mapped(struct vfio_pci *dev, struct bar *bar)
 
 	if (ret)
 		return vfio_pci_failed(dev, "DEVICE_GET_REGION_INFO of a BAR", ret);
-	target.nr_holes = vfio_pci_irqs_holes(dev, bar->index, target.holes);
+	target.nr_holes = vfio_pci_messages_holes(dev, bar->index, target.holes);
 	ret = mapped_open(dev->machine->vm, &region, &target, &bar->mapped);
 	bar->pub.mapped = bar->mapped;
 	fpc_region_close(&region);

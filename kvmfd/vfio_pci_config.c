@@ -249,7 +249,7 @@ static void read_config(void *opaque, uint32_t offset, void *data, uint32_t len)
 		memset(data, 0xff, len);
 		return;
 	}
-	vfio_pci_irqs_refresh(dev);
+	vfio_pci_messages_refresh(dev);
 	for (uint32_t i = 0; i < len && offset + i < CONFIG_BYTES; i++)
 		bytes[i] = (uint8_t)((bytes[i] & ~config->kept[offset + i]) |
 				     (config->value[offset + i] & config->kept[offset + i]));

@@ -166,17 +166,34 @@ void vfio_pci_irqs_reset(struct vfio_pci *dev);
 
 void vfio_pci_irqs_close(struct vfio_pci *dev);
 
+/* How many of a kind the server can signal by eventfd, as those flags (FPC_IRQ_*) say. */
+uint32_t vfio_pci_irqs_count(const struct vfio_pci *dev, enum irq_mode mode, uint32_t flags);
+
+/* ---- vfio_pci_messages.c ---- */
+
+/* Finds MSI and MSI-X; one that can't be is hidden from the guest, with a line. */
+void vfio_pci_messages_open(struct vfio_pci *dev);
+
+/* Which of the two the guest has enabled, and how many vectors. */
+enum irq_mode vfio_pci_messages_wanted(const struct vfio_pci *dev, uint32_t *nr);
+
+/* Before the mode changes: no vector is a message any more. */
+void vfio_pci_messages_stop(struct vfio_pci *dev);
+
+/* Routes and masks as the guest has set them. */
+void vfio_pci_messages_update(struct vfio_pci *dev);
+
 /* Whether an access to a BAR is one to the MSI-X table or its pending bits; it has been done then. */
-bool vfio_pci_irqs_read(struct vfio_pci *dev, unsigned int bar, uint64_t offset, void *data,
-			uint32_t len);
-bool vfio_pci_irqs_write(struct vfio_pci *dev, unsigned int bar, uint64_t offset, const void *data,
-			 uint32_t len);
+bool vfio_pci_messages_read(struct vfio_pci *dev, unsigned int bar, uint64_t offset, void *data,
+			    uint32_t len);
+bool vfio_pci_messages_write(struct vfio_pci *dev, unsigned int bar, uint64_t offset,
+			     const void *data, uint32_t len);
 
 /* The pages of a BAR that those are in, two at most; returns how many. */
-unsigned int vfio_pci_irqs_holes(const struct vfio_pci *dev, unsigned int bar,
-				 struct fpc_area *holes);
+unsigned int vfio_pci_messages_holes(const struct vfio_pci *dev, unsigned int bar,
+				     struct fpc_area *holes);
 
 /* Brings MSI's pending bits up to date, for a read of the configuration space. */
-void vfio_pci_irqs_refresh(struct vfio_pci *dev);
+void vfio_pci_messages_refresh(struct vfio_pci *dev);
 
 #endif
