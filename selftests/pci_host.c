@@ -548,6 +548,56 @@ TEST_F(liar, interrupts_that_cannot_be_are_left_out_with_a_line)
 	}
 }
 
+/* ---- resets by the guest ---- */
+
+static void wake(FIXTURE_DATA(liar) * self)
+{
+	irq_machine_set_config(&self->im, 1, 0x40 + PCI_PM_CTRL, 3);
+	irq_machine_set_config(&self->im, 1, 0x40 + PCI_PM_CTRL, 0);
+}
+
+TEST_F(liar, coming_back_from_d3hot_resets_a_device_that_does_not_say_otherwise)
+{
+	NEEDS_KVM();
+	set_bar(self->server, 0, 0x1000, 0);
+	add_cap(self->server, 0x40, PCI_CAP_ID_PM, 0);
+	ASSERT_EQ(0, open_liar(self));
+	EXPECT_EQ(1, self->server->calls[WIRE_DEVICE_RESET]);
+	wake(self);
+	EXPECT_EQ(2, self->server->calls[WIRE_DEVICE_RESET]);
+	EXPECT_FALSE(vfio_pci_bar(self->dev, 0)->placed);
+	EXPECT_EQ(0, irq_machine_config(&self->im, 1, PCI_BASE_ADDRESS_0));
+	EXPECT_EQ(0, irq_machine_config(&self->im, 1, PCI_COMMAND) & 7);
+}
+
+TEST_F(liar, one_that_says_no_soft_reset_comes_back_as_it_was)
+{
+	NEEDS_KVM();
+	set_bar(self->server, 0, 0x1000, 0);
+	add_cap(self->server, 0x40, PCI_CAP_ID_PM, 0)[PCI_PM_CTRL] = PCI_PM_CTRL_NO_SOFT_RESET;
+	ASSERT_EQ(0, open_liar(self));
+	wake(self);
+	EXPECT_EQ(1, self->server->calls[WIRE_DEVICE_RESET]);
+	EXPECT_TRUE(vfio_pci_bar(self->dev, 0)->placed);
+}
+
+TEST_F(liar, a_function_level_reset_forgets_what_the_guest_had_set_up)
+{
+	const uint32_t has_flr = PCI_EXP_DEVCAP_FLR;
+
+	NEEDS_KVM();
+	set_bar(self->server, 0, 0x1000, 0);
+	memcpy(add_cap(self->server, 0x40, PCI_CAP_ID_EXP, 0) + PCI_EXP_DEVCAP, &has_flr, 4);
+	ASSERT_EQ(0, open_liar(self));
+	irq_machine_set_config(&self->im, 1, 0x40 + PCI_EXP_DEVCTL, PCI_EXP_DEVCTL_RELAX_EN);
+	EXPECT_TRUE(vfio_pci_bar(self->dev, 0)->placed);
+	irq_machine_set_config(&self->im, 1, 0x40 + PCI_EXP_DEVCTL, PCI_EXP_DEVCTL_BCR_FLR);
+	EXPECT_FALSE(vfio_pci_bar(self->dev, 0)->placed);
+	/* It is the server's, who has seen it. */
+	EXPECT_EQ(1, self->server->calls[WIRE_DEVICE_RESET]);
+	EXPECT_EQ(PCI_EXP_DEVCTL_BCR_FLR >> 8, self->server->config[0x40 + PCI_EXP_DEVCTL + 1]);
+}
+
 TEST_F(liar, one_that_dies_leaves_an_empty_slot)
 {
 	NEEDS_KVM();
