@@ -74,6 +74,7 @@ static void drop_shadow(struct iofd_installed *installed, uint32_t i)
 		return;
 	set_ioeventfd(installed, &installed->set.entries[i], true);
 	munmap(installed->shadows[i], PAGE_BYTES);
+	installed->shadows[i] = NULL;
 }
 
 static int set_ioregion(const struct iofd_installed *installed, const struct fpc_io_fd *entry,
@@ -201,6 +202,14 @@ static int install_entry(struct iofd_installed *installed, uint32_t i, const cha
 				      set_ioregion(installed, entry, false);
 }
 
+static void log_failure(const struct iofd_installed *installed, uint32_t i, const char *what,
+			int ret)
+{
+	log_warn("%s: region %u, io fd %u goes by socket: offset %#" PRIx64 ": %s: %s",
+		 installed->target.device, installed->target.region, i,
+		 installed->set.entries[i].offset, what, strerror(-ret));
+}
+
 static bool install_one(struct iofd_installed *installed, uint32_t i)
 {
 	const struct iofd_target *target = &installed->target;
@@ -219,8 +228,7 @@ static bool install_one(struct iofd_installed *installed, uint32_t i)
 	}
 	ret = install_entry(installed, i, &what);
 	if (ret)
-		log_warn("%s: region %u, io fd %u goes by socket: offset %#" PRIx64 ": %s: %s",
-			 target->device, target->region, i, entry->offset, what, strerror(-ret));
+		log_failure(installed, i, what, ret);
 	return !ret;
 }
 
@@ -269,22 +277,64 @@ int iofd_install(struct vm *vm, const struct iofd_target *target, struct fpc_io_
 		return -ENOMEM;
 	}
 	install_all(installed);
+	installed->plugged = true;
 	*out = installed;
 	return 0;
 }
 
-void iofd_uninstall(struct iofd_installed *installed)
+void iofd_unplug(struct iofd_installed *installed)
 {
-	for (uint32_t i = 0; installed && i < installed->set.nr_entries; i++) {
+	if (!installed || !installed->plugged)
+		return;
+	for (uint32_t i = 0; i < installed->set.nr_entries; i++) {
 		const struct fpc_io_fd *entry = &installed->set.entries[i];
 
-		if (!installed->roads[i] || is_shadow(entry))
+		if (!installed->roads[i])
 			continue;
-		if (!is_span(entry))
+		if (is_shadow(entry))
+			drop_shadow(installed, i);
+		else if (!is_span(entry))
 			set_ioeventfd(installed, entry, true);
 		else if (!stands_in(installed))
 			set_ioregion(installed, entry, true);
 	}
+	installed->plugged = false;
+}
+
+/* Once more, at another address. A stand-in has none. */
+static bool plug_one(struct iofd_installed *installed, uint32_t i)
+{
+	const struct fpc_io_fd *entry = &installed->set.entries[i];
+	int ret = 0;
+
+	if (is_shadow(entry))
+		ret = set_shadow(installed, i);
+	else if (!is_span(entry))
+		ret = set_ioeventfd(installed, entry, false);
+	else if (!stands_in(installed))
+		ret = set_ioregion(installed, entry, false);
+	if (ret)
+		log_failure(installed, i, is_span(entry) ? "KVM_SET_IOREGION" : "KVM_IOEVENTFD",
+			    ret);
+	return !ret;
+}
+
+void iofd_plug(struct iofd_installed *installed, uint64_t base)
+{
+	if (!installed || installed->plugged)
+		return;
+	installed->target.base = base;
+	for (uint32_t i = 0; i < installed->set.nr_entries; i++)
+		if (installed->roads[i]) {
+			installed->roads[i] = plug_one(installed, i);
+			installed->nr_roads -= !installed->roads[i];
+		}
+	installed->plugged = true;
+}
+
+void iofd_uninstall(struct iofd_installed *installed)
+{
+	iofd_unplug(installed);
 	iofd_forget(installed);
 }
 

@@ -51,6 +51,7 @@ struct iofd_installed {
 	struct vm *vm;
 	struct iofd_target target;
 	struct fpc_io_fds set;
+	bool plugged;	   /* they are in KVM */
 	bool *roads;	   /* for each entry, whether it is installed */
 	uint32_t nr_roads; /* so many are */
 	void **shadows;	 /* for each entry of a shadow ioeventfd the page that its value goes to */
@@ -75,9 +76,18 @@ int iofd_install(struct vm *vm, const struct iofd_target *target, struct fpc_io_
 		 struct iofd_installed **out);
 
 /*
- * Takes all of them out of KVM, closes and frees; NULL is nothing. Slow: milliseconds each on some
- * kernels.
+ * Takes all of them out of KVM, and keeps them; NULL is nothing. Slow: milliseconds each on some
+ * kernels. Nothing may be read or written by stand-in then.
  */
+void iofd_unplug(struct iofd_installed *installed);
+
+/*
+ * Installs them again, the region's first byte at `base`; NULL is nothing. One that KVM does not
+ * take there goes by socket from now on, and the log says why.
+ */
+void iofd_plug(struct iofd_installed *installed, uint64_t base);
+
+/* Takes all of them out of KVM, closes and frees; NULL is nothing. Slow, as iofd_unplug() is. */
 void iofd_uninstall(struct iofd_installed *installed);
 
 /*

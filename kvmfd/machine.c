@@ -30,6 +30,10 @@ static int open_parts(struct machine *machine, uint64_t memory, unsigned int nr_
 	if (!ret)
 		ret = bus_open(&machine->bus);
 	if (!ret)
+		ret = pci_host_open(machine->bus, &machine->pci);
+	if (!ret && machine->vm->has_irqchip)
+		ret = irq_routes_open(machine->vm, &machine->irqs);
+	if (!ret)
 		ret = open_vcpus(machine, nr_vcpus);
 	return ret;
 }
@@ -70,6 +74,8 @@ void machine_close(struct machine *machine)
 		return;
 	for (unsigned int i = 0; i < machine->nr_vcpus; i++)
 		vcpu_close(machine->vcpus[i]);
+	irq_routes_close(machine->irqs);
+	pci_host_close(machine->pci);
 	bus_close(machine->bus);
 	vm_close(machine->vm);
 	memory_close(machine->memory);

@@ -12,7 +12,9 @@
 #include <stdint.h>
 
 #include "bus.h"
+#include "irqfd.h"
 #include "memory.h"
+#include "pci_host.h"
 #include "vcpu.h"
 #include "vm.h"
 
@@ -47,14 +49,22 @@ struct window {
  */
 static inline unsigned int machine_intx_gsi(unsigned int slot, unsigned int pin)
 {
-	return 16 + (slot + pin) % 8;
+	return pci_host_gsi(slot + pin);
 }
+
+_Static_assert(MACHINE_ECAM_BASE == PCI_HOST_ECAM_BASE &&
+		       MACHINE_ECAM_BYTES == PCI_HOST_ECAM_BYTES &&
+		       MACHINE_HIGH_MMIO_BASE == PCI_HOST_HIGH_BASE &&
+		       MACHINE_HIGH_MMIO_END == PCI_HOST_HIGH_END,
+	       "ACPI says where the host bridge is");
 
 struct machine {
 	struct vm *vm;
 	struct memory *memory;
 	struct bus *bus;
-	struct vcpu *vcpu; /* the first of them, which boots */
+	struct pci_host *pci;
+	struct irq_routes *irqs; /* NULL: there are no interrupts */
+	struct vcpu *vcpu;	 /* the first of them, which boots */
 	struct vcpu *vcpus[MACHINE_MAX_VCPUS];
 	unsigned int nr_vcpus;
 	struct window windows[BUS_NR_SPACES];

@@ -18,8 +18,11 @@ struct mapped;
 
 /* Where a region's memory goes. */
 struct mapped_target {
-	const char *device; /* for the log */
+	const char *device; /* for the log; has to live as long as what is mapped */
 	uint64_t base;	    /* guest address of the region's first byte */
+	/* Whole pages that must not be mapped, whatever the server says: somebody else answers. */
+	struct fpc_area holes[2];
+	unsigned int nr_holes;
 };
 
 /*
@@ -28,6 +31,12 @@ struct mapped_target {
  */
 int mapped_open(struct vm *vm, const struct fpc_region *region, const struct mapped_target *target,
 		struct mapped **out);
+
+/* Takes it from the guest, and keeps it; NULL is nothing. */
+void mapped_unplug(struct mapped *mapped);
+
+/* Gives it to the guest again, the region's first byte at `base`; what can't be is said to the log. */
+void mapped_plug(struct mapped *mapped, uint64_t base);
 
 /* Takes it from the guest and unmaps it; NULL is nothing. */
 void mapped_close(struct mapped *mapped);

@@ -107,6 +107,7 @@ static int fill_memory(struct payload *payload, const char *name, const void *im
 		.version = PAYLOAD_VERSION,
 		.exit_address = MAILBOX_BASE + EXIT_OFFSET,
 		.console_address = MAILBOX_BASE + CONSOLE_OFFSET,
+		.pci_address = PCI_HOST_ECAM_BASE,
 		.ram_address = end,
 		.ram_size = memory->size - end,
 	};

@@ -13,6 +13,7 @@
  *	0x0000200000  the payload, then zeros up to the end of RAM
  *	0x00d0000000  BARs in memory space (those in I/O space: from port 0xc000)
  *	0x00f0000000  mailboxes
+ *	0x00f4000000  configuration space of PCI bus 0, at ports 0xcf8 and 0xcfc too
  *
  * There are no interrupts. An exception ends the guest with a report; so do, one way or the other,
  * `hlt`, `int` and `syscall`. The way out is a store to exit_address.
@@ -59,7 +60,8 @@ struct payload_params {
 	uint64_t console_address; /* a store of a byte prints it */
 	uint64_t ram_address;	  /* from behind the payload's image to the end of RAM: */
 	uint64_t ram_size;	  /* bytes, free to use */
-	uint64_t reserved[2];
+	uint64_t pci_address;	  /* configuration space of PCI bus 0, a page for each function */
+	uint64_t reserved[1];
 	struct payload_bar bars[PAYLOAD_MAX_BARS];
 };
 

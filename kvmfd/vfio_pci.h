@@ -3,7 +3,9 @@
  * vfio_pci: a vfio-user PCI device as the monitor sees it.
  *
  * It plays firmware: finds the BARs, gives them guest addresses, programs and enables them. The
- * guest's accesses go to the server by message, but for those that ring the server's io fds.
+ * guest's accesses go to the server by message, but for those that ring the server's io fds. The
+ * guest finds it on the machine's PCI bus, and may move its BARs. In a machine that has interrupt
+ * controllers the device's interrupts arrive, too.
  */
 #ifndef KVMFD_VFIO_PCI_H
 #define KVMFD_VFIO_PCI_H
@@ -25,6 +27,7 @@ struct vfio_pci_options {
 	bool no_io_fds;	    /* everything by socket */
 	bool no_mmap;	    /* also what could be the guest's memory */
 	enum iofd_ioregion ioregion;
+	unsigned int slot;    /* on the bus, 1 to 31; 0: the next that is free */
 	bool posted;	      /* writes by socket don't wait for an answer */
 	struct fpc_wait wait; /* for answers */
 	/* Taken instead of connecting to `socket`, when not NULL; also on failure. */
@@ -33,7 +36,8 @@ struct vfio_pci_options {
 
 struct vfio_pci_bar {
 	uint64_t size; /* bytes; 0: not there */
-	uint64_t base; /* guest address, or port */
+	uint64_t base; /* guest address, or port, where it is or was last */
+	bool placed;   /* it is there */
 	enum bus_space space;
 	bool is_64;
 	bool prefetchable;
@@ -57,6 +61,12 @@ int vfio_pci_open(struct machine *machine, const struct vfio_pci_options *option
 /* Disconnects and frees. The io fds stay in KVM until the machine is closed. NULL is nothing. */
 void vfio_pci_close(struct vfio_pci *dev);
 
+/*
+ * What a reset of the whole machine does to it: DEVICE_RESET, and BARs, interrupts and all that the
+ * guest has set up are as vfio_pci_open() left them. -errno, said to the log.
+ */
+int vfio_pci_reset(struct vfio_pci *dev);
+
 /* BAR `index` of VFIO_PCI_NR_BARS. */
 const struct vfio_pci_bar *vfio_pci_bar(const struct vfio_pci *dev, unsigned int index);
 
@@ -65,6 +75,9 @@ void vfio_pci_set_posted(struct vfio_pci *dev, bool posted);
 
 uint16_t vfio_pci_vendor_id(const struct vfio_pci *dev);
 uint16_t vfio_pci_device_id(const struct vfio_pci *dev);
+
+/* Where on the bus it is. */
+unsigned int vfio_pci_slot(const struct vfio_pci *dev);
 
 /* The connection, for what has no function here. It stays the device's. */
 struct fpc *vfio_pci_client(struct vfio_pci *dev);

@@ -81,6 +81,7 @@ static void usage(void)
 	       "                          stand-in), standin, or off: by socket\n"
 	       "      mmap=on|off         what may be mapped is the guest's memory (the default)\n"
 	       "      posted=on|off       writes by socket don't wait for an answer; default off\n"
+	       "      slot=N              on the PCI bus, 1 to 31; default: the next one\n"
 	       "  --memory MIB            of the guest; default %llu for a kernel, else %llu\n"
 	       "  --wait POLICY           how to wait for a server's answer: block (the default),\n"
 	       "                          or spin=MICROSECONDS to look for it before sleeping\n"
@@ -131,6 +132,19 @@ static int parse_ioregion(const char *text, enum iofd_ioregion *ioregion)
 	return -EINVAL;
 }
 
+static int parse_slot(const char *text, unsigned int *slot)
+{
+	uint64_t number;
+	int ret = parse_number("--device vfio-user: slot", text, PCI_HOST_SLOTS - 1, &number);
+
+	if (!ret && !number) {
+		log_error("--device vfio-user: slot 0 is the host bridge's");
+		ret = -EINVAL;
+	}
+	*slot = (unsigned int)number;
+	return ret;
+}
+
 static int parse_key(struct vfio_pci_options *device, const struct keyval *pair)
 {
 	bool on;
@@ -147,11 +161,13 @@ static int parse_key(struct vfio_pci_options *device, const struct keyval *pair)
 		device->no_mmap = !on;
 		return ret;
 	}
+	if (!strcmp(pair->key, "slot"))
+		return parse_slot(pair->value, &device->slot);
 	if (!strcmp(pair->key, "ioregion"))
 		return parse_ioregion(pair->value, &device->ioregion);
 	if (strcmp(pair->key, "io-fds")) {
 		log_error("--device vfio-user: no key '%s'; it has: socket, io-fds, ioregion, "
-			  "mmap, posted",
+			  "mmap, posted, slot",
 			  pair->key);
 		return -EINVAL;
 	}

@@ -107,6 +107,51 @@ TEST_F(mapped, only_the_areas_of_a_sparse_region_are_mapped)
 	EXPECT_EQ(1, bus_stats(self->guest.machine->bus)->stray_writes);
 }
 
+TEST_F(mapped, holes_are_left_to_somebody_else)
+{
+	const struct mapped_target target = {
+		.device = "test",
+		.base = BASE,
+		.holes = { { PAGE, PAGE }, { 3 * PAGE, PAGE } },
+		.nr_holes = 2,
+	};
+
+	NEEDS_KVM();
+	ASSERT_EQ(0, mapped_open(vm_of(self), &self->region, &target, &self->mapped));
+	EXPECT_EQ(2 * PAGE, mapped_bytes(self->mapped));
+	ASSERT_EQ(0, bare_guest_run(&self->guest));
+	EXPECT_EQ(2, bus_stats(self->guest.machine->bus)->stray_reads);
+}
+
+TEST_F(mapped, plugged_in_elsewhere_it_is_there_in_the_same_slot)
+{
+	uint32_t slots;
+
+	NEEDS_KVM();
+	open_it(self);
+	slots = vm_of(self)->nr_slots;
+	for (unsigned int i = 0; i < 100; i++) {
+		mapped_unplug(self->mapped);
+		mapped_plug(self->mapped, BASE - PAGE * (i + 1));
+	}
+	EXPECT_EQ(slots, vm_of(self)->nr_slots);
+	mapped_unplug(self->mapped);
+	mapped_plug(self->mapped, BASE + PAGE);
+	self->memory[1] = 0x99;
+	ASSERT_EQ(0, bare_guest_run(&self->guest));
+	/* The region's first page is where its second one was. */
+	EXPECT_TRUE(recorder_wrote(&self->guest.mmio, 0, 0, 8, 0x99));
+}
+
+TEST_F(mapped, unplugged_it_is_nowhere)
+{
+	NEEDS_KVM();
+	open_it(self);
+	mapped_unplug(self->mapped);
+	ASSERT_EQ(0, bare_guest_run(&self->guest));
+	EXPECT_EQ(2, bus_stats(self->guest.machine->bus)->stray_reads);
+}
+
 TEST_F(mapped, loads_from_what_is_mapped_read_only_stay_and_stores_leave)
 {
 	NEEDS_KVM();

@@ -86,6 +86,8 @@ static const struct {
 	{ { "--device", "vfio-user,io-fds=no" }, "io-fds=no: wants on or off" },
 	{ { "--device", "vfio-user,ioregion=on" }, "ioregion=on: wants auto, standin or off" },
 	{ { "--device", "vfio-user,mmap=1" }, "mmap=1: wants on or off" },
+	{ { "--device", "vfio-user,slot=32" }, "slot 32: wants a number, 31 at most" },
+	{ { "--device", "vfio-user,slot=0" }, "slot 0 is the host bridge's" },
 	{ { "--device", "vfio-user,socket" }, "wants vfio-user,key=value..." },
 };
 
