@@ -70,7 +70,8 @@ static void complain(struct session *session, const struct channel_msg *msg,
 	observe_refused(session->dev, msg->hdr.cmd, why, error);
 	if (session->complaints == MAX_COMPLAINTS)
 		log_warn("%s: this client's further refusals are not logged", session->dev->name);
-	if (session->complaints++ >= MAX_COMPLAINTS)
+	if (session->complaints++ >= MAX_COMPLAINTS ||
+	    !allowance_take(&session->dev->lines, session->dev->name))
 		return;
 	refusal_format(why, text, sizeof(text));
 	log_warn("%s: %s (%u) refused: %s: %s", session->dev->name, wire_cmd_name(msg->hdr.cmd),
@@ -599,7 +600,7 @@ static void end(struct session *session, const char *why)
 	if (session->has_ended)
 		return;
 	session->has_ended = true;
-	if (why)
+	if (why && allowance_take(&session->dev->lines, session->dev->name))
 		log_warn("%s: connection closed: %s", session->dev->name, why);
 	observe_client_gone(session->dev, why);
 	shut(session);

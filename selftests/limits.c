@@ -578,4 +578,21 @@ TEST(a_flood_of_second_clients_does_not_fill_the_log)
 	peer_stop(peer);
 }
 
+TEST(clients_that_come_again_and_again_do_not_fill_the_log)
+{
+	struct peer *peer = peer_open("testdev", PEER_LISTEN);
+	unsigned int lines;
+
+	for (unsigned int i = 0; i < 40; i++) {
+		for (unsigned int j = 0; j < 40; j++)
+			ASSERT_EQ(EOPNOTSUPP, peer_call(peer, 99, NULL, 0));
+		peer_reconnect(peer);
+	}
+	lines = peer_log_count(peer, "\n");
+	EXPECT_LE(1024, lines);
+	EXPECT_GE(1024 + 100, lines); /* and one a second */
+	EXPECT_EQ(1, peer_log_count(peer, "its clients fill the log"));
+	peer_stop(peer);
+}
+
 TEST_HARNESS_MAIN
