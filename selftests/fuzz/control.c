@@ -115,14 +115,14 @@ struct server {
 	bool has_ended;
 };
 
-/* SIGTERM is this thread's alone, and still pending when the server has ended by itself. */
+/* SIGINT is this thread's alone, and still pending when the server has ended by itself. */
 static void *run_server(void *opaque)
 {
 	struct server *server = opaque;
 	sigset_t signals;
 
 	sigemptyset(&signals);
-	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	fuzz_check(!run_main(&server->words, fp_main), "a server ends well");
 	__atomic_store_n(&server->has_ended, true, __ATOMIC_RELEASE);
@@ -179,7 +179,7 @@ static void start_server(struct server *server, uint8_t flags)
 
 static void stop_server(struct server *server)
 {
-	pthread_kill(server->thread, SIGTERM);
+	pthread_kill(server->thread, SIGINT);
 	pthread_join(server->thread, NULL);
 }
 
