@@ -311,6 +311,9 @@ static void settle_accounts(struct scene *scene)
 		turn(scene);
 		if (!client->nr_owed && !client->nr_asked)
 			break;
+		/* It has asked, and is in the middle of a message that never ends. */
+		if (client->nr_asked && client->twin < 0 && client->sent_len)
+			break;
 		if (i > LAST_ROUNDS / 2)
 			ring_turn(fuzz_ring(), LAST_WAIT_NS);
 	}
