@@ -33,7 +33,7 @@
 #define NR_DEVICES 2u
 #define MAX_WORDS 16
 #define SHORT_MS 2
-#define LONG_MS 10000
+#define LONG_MS 1000
 
 enum {
 	CONTROL_TWO_WORKERS = 1 << 0,
@@ -478,11 +478,15 @@ static void ask_once(struct scene *scene)
 {
 	static const char line[] = "{\"command\":\"list\"}\n";
 	struct asker asker = { .fd = -1 };
+	bool heard = false;
 
 	for (unsigned int i = 0; i < NR_CONTROLS; i++)
 		drop(&scene->askers[i]);
 	tell(&asker, line, sizeof(line) - 1);
-	fuzz_check(listen_to(&asker, LONG_MS), "a server answers");
+	/* The fuzzer's clock is a signal, which ends any wait. */
+	for (unsigned int i = 0; i < 10 && asker.fd >= 0 && !heard; i++)
+		heard = listen_to(&asker, LONG_MS);
+	fuzz_check(heard, "a server answers");
 	drop(&asker);
 }
 
