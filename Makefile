@@ -231,6 +231,7 @@ $(TEST_PROGRAMS): $B/%: $B/obj/%.o $(TEST_LIB) $(DEVICES) $B/libbench.a $B/libkv
 $B/fastpath-bench $(TEST_PROGRAMS): PKG_LIBS += $(PKG_BENCH_LIBS) -lm
 
 # With libFuzzer's main(), or our own that only replays.
+$B/selftests/fuzz/control: $(CTL)
 $(FUZZ_PROGRAMS): $B/%: $B/obj/%.o \
 	$(if $(findstring fuzzer,$(SAN)),$(filter-out %/standalone.o,$(FUZZ_LIB)),$(FUZZ_LIB)) \
 	$(DEVICES) $B/libkvmfd.a $B/libfastpath.a

@@ -15,14 +15,15 @@
 
 #define DEFAULT_OPS 10000
 #define DEFAULT_REPEAT 200
+#define FLOOD_REPEAT 20 /* a round is to have a 99th percentile */
 #define MAX_OPS 10000000
 
 struct options {
 	struct rig_options rig;
 	struct road_place place;
-	unsigned int ops; /* of each road */
-	unsigned int repeat;
-	char *names; /* roads, by commas; NULL: all */
+	unsigned int ops;    /* of each road */
+	unsigned int repeat; /* 0: not given */
+	char *names;	     /* roads, by commas; NULL: all */
 	const char *json;
 	const char *csv;
 };
@@ -37,6 +38,7 @@ enum {
 	OPT_JSON,
 	OPT_CSV,
 	OPT_NO_KVM,
+	OPT_FLOOD,
 	OPT_HELP,
 	OPT_VERSION,
 };
@@ -51,6 +53,7 @@ static const struct option long_options[] = {
 	{ "json", required_argument, NULL, OPT_JSON },
 	{ "csv", required_argument, NULL, OPT_CSV },
 	{ "no-kvm", no_argument, NULL, OPT_NO_KVM },
+	{ "flood", optional_argument, NULL, OPT_FLOOD },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ 0 },
@@ -79,6 +82,9 @@ static void usage(FILE *to)
 		"  --json FILE, --csv FILE\n"
 		"                      write the result; - is the standard output\n"
 		"  --no-kvm            measure from the host, as where /dev/kvm can't be opened\n"
+		"  --flood[=posted|large|multi]\n"
+		"                      the socket's roads, with and without another client that\n"
+		"                      floods another device of the same thread (in 20 rounds)\n"
 		"  --help, --version\n\n"
 		"Exit status: 0; 1 when something failed; 4 when a road asked for by --roads\n"
 		"can't be measured here.\n\n"
@@ -152,6 +158,15 @@ static int parse_roads(const char *text, char **names)
 	return 0;
 }
 
+static int parse_flood(const char *text, struct options *options)
+{
+	options->rig.flood = flood_kind(text ? text : "posted");
+	if (options->rig.flood)
+		return 0;
+	log_error("--flood=%s: wants posted, large or multi", text);
+	return -EINVAL;
+}
+
 /* 0; 1 when there is nothing left to do; -errno. */
 static int parse_one(struct options *options, int opt)
 {
@@ -186,6 +201,8 @@ static int parse_one(struct options *options, int opt)
 	case OPT_NO_KVM:
 		options->rig.no_kvm = true;
 		return 0;
+	case OPT_FLOOD:
+		return parse_flood(optarg, options);
 	case OPT_HELP:
 		usage(stdout);
 		return 1;
@@ -220,6 +237,8 @@ static void fit_rounds(struct options *options)
 {
 	unsigned int most = JOB_MAX_SAMPLES / 2;
 
+	if (!options->repeat)
+		options->repeat = options->rig.flood ? FLOOD_REPEAT : DEFAULT_REPEAT;
 	if (options->repeat > options->ops)
 		options->repeat = options->ops;
 	if (options->ops / options->repeat > most)
@@ -238,6 +257,12 @@ static int parse(struct options *options, int argc, char **argv)
 		log_error("'%s': not an option; try --help", argv[optind]);
 		ret = -EINVAL;
 	}
+	if (!ret && options->rig.flood && options->rig.connect) {
+		log_error("--flood is for servers of our own, not for --connect");
+		ret = -EINVAL;
+	}
+	if (!ret && options->rig.flood && !options->names)
+		options->names = strdup("socket");
 	fit_rounds(options);
 	return ret;
 }
@@ -376,19 +401,27 @@ static bool is_short(const struct options *options, const struct report *report)
 	return false;
 }
 
+static void add_row(struct report *report, const struct road *road, const struct options *options,
+		    struct rig *rig)
+{
+	struct row *row = &report->rows[report->nr_rows++];
+
+	row_init(row, road, rig, &options->place);
+	if (!options->rig.flood)
+		return;
+	row_init(row + 1, road, rig, &options->place);
+	if (row_flood(row + 1))
+		report->nr_rows++;
+}
+
 /* EXIT_SUCCESS, EXIT_FAILURE or EXIT_SKIPPED. */
 static int run(const struct options *options, struct rig *rig, struct report *report)
 {
 	int ret;
 
-	for (unsigned int i = 0; i < nr_roads; i++) {
-		struct row *row = &report->rows[report->nr_rows];
-
-		if (!is_wanted(options->names, roads[i].name))
-			continue;
-		report->nr_rows++;
-		row_init(row, &roads[i], rig, &options->place);
-	}
+	for (unsigned int i = 0; i < nr_roads; i++)
+		if (is_wanted(options->names, roads[i].name))
+			add_row(report, &roads[i], options, rig);
 	ret = measure_rounds(options, rig, report->rows, report->nr_rows);
 	if (!ret)
 		ret = check_counts(report->rows, report->nr_rows);
@@ -407,7 +440,7 @@ static int run(const struct options *options, struct rig *rig, struct report *re
 
 int main(int argc, char **argv)
 {
-	struct options options = { .ops = DEFAULT_OPS, .repeat = DEFAULT_REPEAT };
+	struct options options = { .ops = DEFAULT_OPS };
 	struct report report = { .argc = argc, .argv = argv };
 	struct rig *rig = NULL;
 	int ret;
@@ -418,7 +451,7 @@ int main(int argc, char **argv)
 		free(options.names);
 		return ret < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	}
-	report.rows = calloc(nr_roads, sizeof(*report.rows));
+	report.rows = calloc(2ul * nr_roads, sizeof(*report.rows));
 	ret = EXIT_FAILURE;
 	if (report.rows && !rig_open(&options.rig, &rig)) {
 		report.rig = rig;

@@ -51,22 +51,32 @@ static const struct row *find(const struct report *report, const char *road, con
 	return NULL;
 }
 
-/* The ratio of two medians, and between what the rounds' own ratios lie, four out of five. */
-static void print_ratio(const struct series *a, const struct series *b, FILE *to)
+static double mark_of(const struct series *series, size_t i, double percent)
+{
+	return percent < 99 ? series->marks[i].median : series->marks[i].p99;
+}
+
+/* The ratio of two percentiles, and between what the rounds' own ratios lie, four out of five. */
+static void print_ratio_at(double percent, const struct series *a, const struct series *b, FILE *to)
 {
 	struct series ratios = { 0 };
 	size_t rounds = a->nr_marks < b->nr_marks ? a->nr_marks : b->nr_marks;
 
 	for (size_t i = 0; i < rounds; i++)
-		if (b->marks[i] > 0)
-			series_add(&ratios, a->marks[i] / b->marks[i]);
+		if (mark_of(b, i, percent) > 0)
+			series_add(&ratios, mark_of(a, i, percent) / mark_of(b, i, percent));
 	series_sort(&ratios);
 	fprintf(to, "%.3f times (%.3f to %.3f in %s rounds)",
-		series_percentile(a, 50) / series_percentile(b, 50),
+		series_percentile(a, percent) / series_percentile(b, percent),
 		series_percentile(&ratios, rounds < 10 ? 0 : 10),
 		series_percentile(&ratios, rounds < 10 ? 100 : 90),
 		rounds < 10 ? "all" : "8 of 10");
 	series_free(&ratios);
+}
+
+static void print_ratio(const struct series *a, const struct series *b, FILE *to)
+{
+	print_ratio_at(50, a, b, to);
 }
 
 /* What a doorbell costs by fd and by socket, with the server in one state. */
@@ -134,6 +144,37 @@ static void print_floor(const struct report *report, const char *server, const c
 	fprintf(to, " its floor, %s.\n", floor_name);
 }
 
+/* What another device's client does to an access, in the middle and at the end of the scale. */
+static void print_flood(const struct report *report, const char *server, const char *op, FILE *to)
+{
+	const struct row *flooded = find(report, "flooded", op, server);
+	const struct row *quiet = find(report, "socket", op, server);
+
+	if (!flooded || !quiet)
+		return;
+	fprintf(to, "With the server %s, a %s beside a flood costs at the median ", server, op);
+	print_ratio_at(50, &flooded->guest_ns, &quiet->guest_ns, to);
+	fprintf(to, " what it costs without, and at the 99th percentile ");
+	print_ratio_at(99, &flooded->guest_ns, &quiet->guest_ns, to);
+	fprintf(to, ".\n");
+}
+
+static void print_floods(const struct report *report, FILE *to)
+{
+	static const char *const names[] = { [RIG_ASLEEP] = "asleep", [RIG_AWAKE] = "awake" };
+	const struct rig_options *options = &report->rig->options;
+
+	for (unsigned int side = 0; side < RIG_NR_SIDES && options->flood; side++) {
+		const struct flood *flood = report->rig->servers[side].flood;
+
+		print_flood(report, names[side], "write", to);
+		print_flood(report, names[side], "read", to);
+		if (flood && flood_ns(flood))
+			fprintf(to, "The flood, %s: %.1f MB/s.\n", options->flood->what,
+				(double)flood_bytes(flood) * 1e3 / (double)flood_ns(flood));
+	}
+}
+
 void report_text(const struct report *report, FILE *to)
 {
 	fprintf(to, "%-10s %-10s %-3s %-7s %s\n", "", "", "", "",
@@ -153,6 +194,7 @@ void report_text(const struct report *report, FILE *to)
 	print_spans(report, "asleep", to);
 	print_floor(report, "asleep", "reader", "asleep",
 		    "an ioeventfd with a bare sleeping reader", to);
+	print_floods(report, to);
 }
 
 void report_csv(const struct report *report, FILE *to)

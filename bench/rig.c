@@ -15,6 +15,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -26,6 +27,10 @@
 
 #define TEXT_OF(number) #number
 #define SPIN_ARG(us) "--wait=spin=" TEXT_OF(us)
+
+/* What a server is told, at most; and how long it may take until it listens. */
+#define RIG_SERVER_ARGS 4
+#define START_MS 5000
 
 #define FLOOR_BYTES 4096
 #define HOST_JOB_IOVA 0x200000ull
@@ -47,47 +52,103 @@ static void pin(int cpu)
 }
 
 /* In the child. A server of ours must not outlive us, however we end. */
-static void exec_server(int cpu, int fd, enum rig_side side)
+static void exec_server(int cpu, const char *const *args, enum rig_side side)
 {
 	char program[4096];
 	char beside[sizeof(program) + 16];
-	char fd_arg[32];
-	const char *wait = side == RIG_AWAKE ? SPIN_ARG(RIG_SPIN_US) : "--wait=block";
+	const char *argv[RIG_SERVER_ARGS + 3] = { "fastpathd" };
 	ssize_t len = readlink("/proc/self/exe", program, sizeof(program) - 1);
+	int n = 1;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	pin(cpu);
-	snprintf(fd_arg, sizeof(fd_arg), "--fd=%d", fd);
+	while (*args)
+		argv[n++] = *args++;
+	argv[n] = side == RIG_AWAKE ? SPIN_ARG(RIG_SPIN_US) : "--wait=block";
 	if (len > 0) {
 		program[len] = 0;
 		snprintf(beside, sizeof(beside), "%s/fastpathd", dirname(program));
-		execl(beside, "fastpathd", "--device", "testdev", fd_arg, wait, NULL);
+		execv(beside, (char *const *)argv);
 	}
-	execlp("fastpathd", "fastpathd", "--device", "testdev", fd_arg, wait, NULL);
+	execvp("fastpathd", (char *const *)argv);
 	log_error("fastpathd can't be started: %s", strerror(errno));
 	_exit(127);
 }
 
-/* A server of our own at the other end of a socketpair: there is no socket file to be left behind. */
-static int start_server(struct rig *rig, enum rig_side side, int *fd)
+static int start_server(struct rig *rig, enum rig_side side, const char *const *args, int unwanted)
 {
 	struct rig_server *server = &rig->servers[side];
+
+	server->pid = fork();
+	if (!server->pid) {
+		if (unwanted >= 0)
+			close(unwanted);
+		exec_server(rig->options.cpu_server, args, side);
+	}
+	if (server->pid < 0)
+		return -errno;
+	server->is_ours = true;
+	return 0;
+}
+
+/* A server of our own at the other end of a socketpair: there is no socket file to be left behind. */
+static int start_with_one(struct rig *rig, enum rig_side side, int *fd)
+{
 	CLEANUP_CLOSE int theirs = -1;
+	char fd_arg[32];
+	const char *args[] = { "--device", "testdev", fd_arg, NULL };
 	int pair[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
 		return -errno;
 	*fd = pair[0];
 	theirs = pair[1];
-	server->pid = fork();
-	if (!server->pid) {
-		close(pair[0]);
-		exec_server(rig->options.cpu_server, theirs, side);
-	}
-	if (server->pid < 0)
+	snprintf(fd_arg, sizeof(fd_arg), "--fd=%d", theirs);
+	return start_server(rig, side, args, pair[0]);
+}
+
+/* When the server listens. */
+static int connect_soon(const char *path)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+	int fd;
+
+	for (int i = 0; (fd = socket_connect(path)) < 0 && i < START_MS; i++)
+		nanosleep(&pause, NULL);
+	return fd;
+}
+
+/* One with two devices, which one thread serves: the second one's client is the flood. */
+static int start_with_two(struct rig *rig, enum rig_side side, int *fd)
+{
+	char dir[] = "/tmp/fastpath-bench.XXXXXX";
+	char device[2][sizeof(dir) + 32];
+	const char *args[] = { "--device", device[0], "--device", device[1], NULL };
+	int fds[2] = { -1, -1 };
+	int ret;
+
+	if (!mkdtemp(dir))
 		return -errno;
-	server->is_ours = true;
-	return 0;
+	for (int i = 0; i < 2; i++)
+		snprintf(device[i], sizeof(device[i]), "testdev,socket=%s/%d", dir, i);
+	ret = start_server(rig, side, args, -1);
+	for (int i = 0; i < 2 && !ret; i++) {
+		const char *path = strchr(device[i], '/');
+
+		fds[i] = connect_soon(path);
+		ret = fds[i] < 0 ? fds[i] : 0;
+		unlink(path); /* nobody else is to come, and nothing to be left */
+	}
+	rmdir(dir);
+	*fd = fds[0];
+	return ret ? ret :
+		     flood_open(rig->options.flood, fds[1], rig->options.cpu_guest,
+				&rig->servers[side].flood);
+}
+
+static int start_own(struct rig *rig, enum rig_side side, int *fd)
+{
+	return rig->options.flood ? start_with_two(rig, side, fd) : start_with_one(rig, side, fd);
 }
 
 static int find_server(struct rig *rig, const char *path, int *fd)
@@ -119,7 +180,7 @@ static int connect_server(struct rig *rig, enum rig_side side)
 	uint32_t ids = 0;
 	int fd = -1;
 	int ret = rig->options.connect ? find_server(rig, rig->options.connect, &fd) :
-					 start_server(rig, side, &fd);
+					 start_own(rig, side, &fd);
 
 	if (ret)
 		return ret;
@@ -309,6 +370,7 @@ static void close_server(struct rig_server *server)
 		fpc_close(server->client);
 	for (unsigned int i = 0; i < VFIO_PCI_NR_BARS; i++)
 		fpc_io_fds_free(&server->io_fds[i]);
+	flood_close(server->flood);
 	if (server->is_ours) {
 		kill(server->pid, SIGTERM);
 		waitpid(server->pid, NULL, 0);

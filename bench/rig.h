@@ -11,6 +11,7 @@
 
 #include "clock.h"
 #include "fastpath-client.h"
+#include "flood.h"
 #include "job.h"
 #include "machine.h"
 #include "payload.h"
@@ -32,6 +33,7 @@ struct rig_options {
 	int cpu_server;
 	const char *connect; /* a server's socket instead of one of our own; NULL: start ours */
 	bool no_kvm;	     /* as if there was no /dev/kvm */
+	const struct flood_kind *flood; /* what a second device of each server gets; NULL: none */
 };
 
 struct rig_server {
@@ -40,6 +42,7 @@ struct rig_server {
 	bool is_testdev;
 	struct fpc *client;	 /* the device's when there is one */
 	struct vfio_pci *device; /* NULL without a guest */
+	struct flood *flood;	 /* NULL: none */
 	struct fpc_io_fds
 		io_fds[VFIO_PCI_NR_BARS]; /* without a guest: what the server handed out */
 };

@@ -220,6 +220,16 @@ void row_init(struct row *row, const struct road *road, struct rig *rig,
 				 rig->servers[road->target.side].pid);
 }
 
+bool row_flood(struct row *row)
+{
+	if (strcmp(row->road.name, "socket") || row->road.is_posted)
+		return false;
+	row->road.name = "flooded";
+	row->is_flooded = true;
+	row->has_server_usage = false; /* it is the flood's for the most part */
+	return true;
+}
+
 void row_free(struct row *row)
 {
 	series_free(&row->guest_ns);
@@ -330,6 +340,25 @@ static void look_at_server_after(const struct row *row, struct rig *rig, struct 
 }
 
 /* ---- a batch ---- */
+
+/* Makes the accesses, with a flood beside them where the row wants one. */
+static int make_accesses(const struct row *row, struct rig *rig)
+{
+	const struct rig_target *target = &row->road.target;
+	struct flood *flood = row->is_flooded ? rig->servers[target->side].flood : NULL;
+	int ret = flood ? flood_begin(flood) : 0;
+
+	if (ret)
+		return ret;
+	if (row->road.is_posted)
+		rig_set_posted(rig, target->side, true);
+	ret = rig_run(rig, target);
+	if (row->road.is_posted)
+		rig_set_posted(rig, target->side, false);
+	if (flood)
+		flood_end(flood);
+	return ret;
+}
 
 /* Readies the other end, and reads its counter. */
 static int prepare(const struct row *row, struct rig *rig, uint64_t *count)
@@ -446,11 +475,7 @@ int row_measure(struct row *row, struct rig *rig, uint32_t count)
 		look_at_guest(row, rig, &before);
 	look_at_server(row, rig, &before.server);
 	look_at_thread(&before.client);
-	if (row->road.is_posted)
-		rig_set_posted(rig, row->road.target.side, true);
-	ret = rig_run(rig, &row->road.target);
-	if (row->road.is_posted)
-		rig_set_posted(rig, row->road.target.side, false);
+	ret = make_accesses(row, rig);
 	if (ret)
 		return ret;
 	look_at_thread(&after.client);

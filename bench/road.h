@@ -67,6 +67,7 @@ struct row {
 	uint64_t exits;
 	uint64_t kvm_exits; /* by KVM's own statistics */
 	uint64_t emulated;  /* instructions */
+	bool is_flooded;    /* another device of the server is kept busy meanwhile */
 	bool has_kvm_stats;
 	bool has_server_usage;
 	struct usage server;
@@ -84,6 +85,9 @@ struct road_place {
 /* Readies a row, or says in it why the road can't be measured. */
 void row_init(struct row *row, const struct road *road, struct rig *rig,
 	      const struct road_place *place);
+
+/* Whether a flood beside it is worth a row: it becomes that of such a road. */
+bool row_flood(struct row *row);
 
 /*
  * Makes `count` accesses and adds what they cost. 0; -EPIPE when accesses were lost, said to the log;

@@ -40,7 +40,7 @@ int series_mark(struct series *series)
 {
 	size_t nr = series->nr - series->marked;
 	CLEANUP_FREE double *part = NULL;
-	double *grown;
+	struct series_mark *grown;
 
 	if (!nr)
 		return 0;
@@ -52,7 +52,10 @@ int series_mark(struct series *series)
 		return -ENOMEM;
 	memcpy(part, series->values + series->marked, nr * sizeof(*part));
 	qsort(part, nr, sizeof(*part), compare);
-	series->marks[series->nr_marks++] = part[(nr - 1) / 2];
+	series->marks[series->nr_marks++] = (struct series_mark){
+		.median = part[(nr - 1) / 2],
+		.p99 = part[(nr * 99 + 99) / 100 - 1],
+	};
 	series->marked = series->nr;
 	/* cppcheck-suppress memleak ; it does not know CLEANUP_FREE */
 	return 0;

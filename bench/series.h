@@ -5,12 +5,17 @@
 
 #include <stddef.h>
 
+struct series_mark {
+	double median;
+	double p99;
+};
+
 struct series {
 	double *values;
 	size_t nr;
 	size_t room;
-	/* The median of each part that was ended with series_mark(): how much it varies in a run. */
-	double *marks;
+	/* Of each part that was ended with series_mark(): how much it varies in a run. */
+	struct series_mark *marks;
 	size_t nr_marks;
 	size_t marked; /* values before this belong to earlier parts */
 };
@@ -18,7 +23,7 @@ struct series {
 /* -ENOMEM. */
 int series_add(struct series *series, double value);
 
-/* Ends a part: its median becomes a mark. Nothing when it is empty. -ENOMEM. */
+/* Ends a part, which becomes a mark. Nothing when it is empty. -ENOMEM. */
 int series_mark(struct series *series);
 
 /* To be called before the functions below, after the last series_add(). The marks stay in order. */

@@ -333,7 +333,8 @@ int fpc_open(int fd, const struct fpc_options *options, struct fpc **out)
 
 int fpc_connect(const char *address, const struct fpc_options *options, struct fpc **out)
 {
-	int fd = socket_connect(address);
+	int fd = socket_connect_within(address, options->timeout_ms ? options->timeout_ms :
+								      DEFAULT_TIMEOUT_MS);
 	int ret = fd < 0 ? fd : fpc_open(fd, options, out);
 
 	if (ret || !(options->flags & FPC_RECONNECTS))

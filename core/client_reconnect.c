@@ -57,9 +57,10 @@ static bool may_pass(int error)
 	       error == -ENETUNREACH;
 }
 
-static int attempt(struct fpc *client)
+static int attempt(struct fpc *client, int64_t deadline)
 {
-	int fd = socket_connect(client->address);
+	int64_t left_ms = (deadline - fpc_now_ns()) / NS_PER_MS;
+	int fd = socket_connect_within(client->address, left_ms > 0 ? (unsigned int)left_ms : 0);
 
 	return fd < 0 ? fd : fpc_reopen(client, fd);
 }
@@ -74,7 +75,7 @@ int fpc_reconnect(struct fpc *client, unsigned int within_ms)
 		return -EDEADLK;
 	if (!client->address)
 		return -EINVAL;
-	while ((ret = attempt(client)) < 0 && may_pass(ret)) {
+	while ((ret = attempt(client, deadline)) < 0 && may_pass(ret)) {
 		struct timespec pause = {
 			.tv_sec = pause_ns / (1000 * NS_PER_MS),
 			.tv_nsec = pause_ns % (1000 * NS_PER_MS),

@@ -310,11 +310,15 @@ static ssize_t region_write(struct request *request, void *reply)
 	return ret ? later(ret) : answer(reply, &access, sizeof(access));
 }
 
+/* Writes of a REGION_WRITE_MULTI in one go: about what a channel's share of a turn takes. */
+#define MULTI_STEPS 256u
+
 /* The answer says how many were done: one that is refused ends it, as the ones before are done. */
 static ssize_t region_write_multi(struct request *request, void *reply)
 {
 	const struct channel_msg *msg = request->msg;
 	struct wire_region_write_multi multi;
+	uint64_t share = request->done + MULTI_STEPS;
 	uint64_t nr;
 
 	memcpy(&nr, msg->body, sizeof(nr));
@@ -324,6 +328,9 @@ static ssize_t region_write_multi(struct request *request, void *reply)
 	while (request->done < nr) {
 		int ret;
 
+		request->yields = request->done == share;
+		if (request->yields)
+			return COMMAND_LATER;
 		memcpy(&multi, msg->body + sizeof(nr) + request->done * sizeof(multi),
 		       sizeof(multi));
 		if (multi.count > sizeof(multi.data))

@@ -41,6 +41,7 @@ struct request {
 	struct command_peer *peer;
 	struct channel_msg *msg;
 	uint64_t done; /* of a REGION_WRITE_MULTI: so many writes have been made */
+	bool yields;   /* ... and it goes on when the ring's others have had their turn */
 	struct refusal why;
 	int fds[RING_MAX_FDS]; /* to go with the reply, borrowed */
 	unsigned int nr_fds;

@@ -279,7 +279,7 @@ static int talk(const struct options *options, FILE *from)
 
 static int run(const struct options *options)
 {
-	int fd = socket_connect(options->socket);
+	int fd = socket_connect_within(options->socket, (unsigned int)options->timeout_ms);
 	FILE *from;
 	int ret;
 

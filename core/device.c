@@ -159,7 +159,7 @@ static void log_failed(struct fp_device *dev, const struct fp_window *window)
 {
 	if (dev->failed_windows == MAX_FAILED_LOGGED)
 		log_warn("%s: this client's further windows that fail are not logged", dev->name);
-	if (dev->failed_windows++ < MAX_FAILED_LOGGED)
+	if (dev->failed_windows++ < MAX_FAILED_LOGGED && allowance_take(&dev->lines, dev->name))
 		log_warn(
 			"%s: the client has cut short the file of its window at 0x%llx, 0x%llx bytes",
 			dev->name, (unsigned long long)window->iova,
@@ -420,6 +420,8 @@ int device_reset(struct fp_device *dev)
 		ret = dev->class_->reset(dev);
 	if (ret != FP_LATER)
 		dev->is_resetting = false;
+	if (!dev->is_resetting)
+		iofd_progress(dev);
 	return ret == FP_LATER && !dev->is_resetting ? 0 : ret;
 }
 

@@ -5,6 +5,7 @@
 #ifndef FASTPATH_DEVICE_H
 #define FASTPATH_DEVICE_H
 
+#include "allowance.h"
 #include "caps.h"
 #include "deferred.h"
 #include "dirty.h"
@@ -68,6 +69,7 @@ struct fp_device {
 	bool has_client; /* VERSION is done */
 	struct dma dma;
 	struct ring_hook look_at_memory; /* whether it is still there, after it was accessed */
+	struct allowance lines;		 /* in the log, about its clients */
 	unsigned int failed_windows;
 	struct dirty dirty;
 	struct irq_kind irqs[FP_NR_IRQS];

@@ -166,6 +166,8 @@ int dma_map(struct dma *dma, const struct wire_dma_map *map, int fd, struct refu
 	}
 	if (dma->nr >= dma->max)
 		return refuse_value(why, "a window above the", dma->nr, -ENOSPC);
+	if (map->flags & WIRE_DMA_BY_FILE_IO && dma->nr_files >= DMA_MAX_FILES)
+		return refuse_value(why, "a window by file I/O above the", dma->nr_files, -ENOSPC);
 	if (fd >= 0) {
 		ret = check_file(map, fd, why);
 		if (ret)
@@ -178,11 +180,13 @@ int dma_map(struct dma *dma, const struct wire_dma_map *map, int fd, struct refu
 			return ret;
 	}
 	ret = insert(dma, at, &window);
-	if (ret)
+	if (ret) {
 		drop(&window);
-	else
-		tell(dma, FP_WINDOW_OPENED, &window);
-	return ret;
+		return ret;
+	}
+	dma->nr_files += window.fd >= 0;
+	tell(dma, FP_WINDOW_OPENED, &window);
+	return 0;
 }
 
 /* From here on nobody finds it; then the device hears of it. */
@@ -192,6 +196,7 @@ static void remove_window(struct dma *dma, size_t at)
 
 	memmove(&dma->windows[at], &dma->windows[at + 1], (dma->nr - at - 1) * sizeof(window));
 	dma->nr--;
+	dma->nr_files -= window.fd >= 0;
 	tell_failed(dma, &window);
 	drop(&window);
 	tell(dma, FP_WINDOW_CLOSED, &window);

@@ -24,11 +24,15 @@ struct dma {
 	struct dma_window *windows; /* by address, disjoint */
 	size_t nr;
 	size_t room;
-	uint64_t max;  /* windows */
-	uint64_t page; /* bytes: what a window begins and ends at */
+	size_t nr_files; /* of them are reached by file I/O: each has an fd */
+	uint64_t max;	 /* windows */
+	uint64_t page;	 /* bytes: what a window begins and ends at */
 	dma_event_fn *event;
 	bool failed; /* a window has, since dma_tell_failed() */
 };
+
+/* The process's fds are not one client's to use up. */
+#define DMA_MAX_FILES 1024u
 
 /* No windows yet; `max` at most, of pages whose sizes are or-ed in `pgsizes`. */
 void dma_init(struct dma *dma, uint64_t max, uint64_t pgsizes, dma_event_fn *event);
@@ -39,7 +43,7 @@ void dma_init(struct dma *dma, uint64_t max, uint64_t pgsizes, dma_event_fn *eve
  *            pages, unknown flags, by mmap or file I/O without an fd, an fd that is shorter than the
  *            window; *why names what is wrong
  *   -EEXIST  it overlaps a live one; but the same one again, with the same offset, is fine
- *   -ENOSPC  as many windows as may be are live
+ *   -ENOSPC  as many windows as may be are live, or DMA_MAX_FILES by file I/O
  *   another -errno of mmap()
  */
 int dma_map(struct dma *dma, const struct wire_dma_map *map, int fd, struct refusal *why);

@@ -78,8 +78,9 @@ static void shut(struct ioregion *ioregion)
 /* The peer has made a mess of it. */
 static void lose(struct ioregion *ioregion, const char *field, uint64_t value)
 {
-	log_warn("%s: region %u: an ioregionfd is closed, and goes by socket: %s %#" PRIx64,
-		 ioregion->dev->name, ioregion->region, field, value);
+	if (allowance_take(&ioregion->dev->lines, ioregion->dev->name))
+		log_warn("%s: region %u: an ioregionfd is closed, and goes by socket: %s %#" PRIx64,
+			 ioregion->dev->name, ioregion->region, field, value);
 	shut(ioregion);
 }
 
@@ -181,10 +182,22 @@ static void run(struct ioregion *ioregion, const struct order *order)
 	}
 }
 
-static bool has_to_wait(const struct ioregion *ioregion)
+/*
+ * A device that stands has been saved, or is about to be. A ring is kept with it and any other access
+ * waits until it runs again, like what is in the socket by then.
+ */
+static bool stands(const struct ioregion *ioregion, const struct order *order)
 {
-	return ioregion->is_running || ioregion->dev->is_resetting || ioregion->dev->errands ||
-	       deferred_holds_up(ioregion->dev, ioregion->region);
+	return !migration_runs(ioregion->dev) &&
+	       !(order->write &&
+		 region_rings(ioregion->dev, ioregion->region, order->entry->offset + order->offset,
+			      &order->data, order->size));
+}
+
+static bool has_to_wait(const struct ioregion *ioregion, const struct order *order)
+{
+	return stands(ioregion, order) || ioregion->is_running || ioregion->dev->is_resetting ||
+	       ioregion->dev->errands || deferred_holds_up(ioregion->dev, ioregion->region);
 }
 
 /* Behind the others; when there are many, KVM's next ones wait in the socket, and then in KVM. */
@@ -207,7 +220,7 @@ static void park(struct ioregion *ioregion, const struct order *order)
 
 void ioregion_progress(struct ioregion *ioregion)
 {
-	while (ioregion->parked && !has_to_wait(ioregion)) {
+	while (ioregion->parked && !has_to_wait(ioregion, &ioregion->parked->order)) {
 		CLEANUP_FREE struct parked *parked = ioregion->parked;
 
 		ioregion->parked = parked->next;
@@ -224,7 +237,7 @@ static void take(struct ioregion *ioregion, const struct order *order)
 	/* What can't be known of a write is not there to be read. */
 	if (!order->entry->size && !order->write)
 		return;
-	if (ioregion->parked || has_to_wait(ioregion))
+	if (ioregion->parked || has_to_wait(ioregion, order))
 		park(ioregion, order);
 	else
 		run(ioregion, order);

@@ -61,7 +61,7 @@ bool migration_is_whole(const struct fp_device *dev)
 
 /* ---- what was kept while the device stood ---- */
 
-static bool runs(const struct fp_device *dev)
+bool migration_runs(const struct fp_device *dev)
 {
 	return dev->migration.state == WIRE_MIG_RUNNING ||
 	       dev->migration.state == WIRE_MIG_PRE_COPY;
@@ -72,7 +72,7 @@ bool migration_keeps(struct fp_device *dev, uint32_t region, const struct fp_doo
 {
 	size_t at = (size_t)(doorbell - dev->regions[region].doorbells);
 
-	if (runs(dev))
+	if (migration_runs(dev))
 		return false;
 	for (uint32_t i = 0; i < region; i++)
 		at += dev->regions[i].nr_doorbells;
@@ -125,6 +125,7 @@ static int run(struct fp_device *dev)
 	dev->migration.state = WIRE_MIG_RUNNING;
 	deliver_irqs(dev);
 	deliver_rings(dev);
+	iofd_progress(dev);
 	return 0;
 }
 
@@ -164,7 +165,7 @@ static int save(struct fp_device *dev)
 		return 0;
 	log_warn("%s: its state can't be saved: %s", dev->name, strerror(-ret));
 	dev->migration.state = before;
-	if (runs(dev))
+	if (migration_runs(dev))
 		deliver_rings(dev);
 	return ret;
 }
@@ -264,7 +265,7 @@ static int step(struct fp_device *dev, enum wire_mig_state next)
 
 void migration_prepare(struct fp_device *dev)
 {
-	if (runs(dev))
+	if (migration_runs(dev))
 		iofd_drain(dev);
 }
 

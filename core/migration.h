@@ -67,6 +67,9 @@ void migration_read(struct fp_device *dev, void *to, size_t size);
  */
 int migration_write(struct fp_device *dev, const void *from, size_t size);
 
+/* Whether the device runs: neither stands for a migration nor is being loaded. */
+bool migration_runs(const struct fp_device *dev);
+
 /*
  * Whether a ring is kept until the device runs again, because it does not now: it has been counted
  * then, and is none of the handler's business.

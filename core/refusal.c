@@ -12,9 +12,13 @@
 int refuse_member(struct refusal *refusal, const char *name, const void *json, size_t len)
 {
 	const char *end = (const char *)json + len;
-	const char *at = memmem(json, len, name, strlen(name));
+	const char *at = NULL;
+	const char *next = json;
 
 	*refusal = (struct refusal){ .what = name };
+	/* Of a member that is there twice the last one counts. */
+	while ((next = memmem(next, (size_t)(end - next), name, strlen(name))))
+		at = next++;
 	if (!at)
 		return -EINVAL;
 	at += strlen(name);

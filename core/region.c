@@ -146,6 +146,19 @@ static const struct fp_doorbell *find_doorbell(const struct fp_region *region,
 	return NULL;
 }
 
+bool region_rings(const struct fp_device *dev, uint32_t index, uint64_t offset, const void *data,
+		  uint32_t count)
+{
+	const struct fp_access access = {
+		.offset = offset,
+		.size = count,
+		.write = true,
+		.data = (void *)data,
+	};
+
+	return find_doorbell(&dev->regions[index], &access);
+}
+
 const struct fp_doorbell *region_heard_as(const struct fp_region *region,
 					  const struct fp_doorbell *doorbell)
 {

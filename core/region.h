@@ -81,4 +81,8 @@ int region_rang(struct fp_device *dev, uint32_t index, const struct fp_doorbell 
 ssize_t region_info(const struct fp_device *dev, const struct wire_region_info *asked,
 		    bool takes_fds, void *reply, int *fd, struct refusal *why);
 
+/* Whether a write of `count` bytes of `data` at `offset` would ring a doorbell. */
+bool region_rings(const struct fp_device *dev, uint32_t index, uint64_t offset, const void *data,
+		  uint32_t count);
+
 #endif

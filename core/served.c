@@ -10,6 +10,7 @@
 
 #include "cleanup.h"
 #include "device.h"
+#include "farewell.h"
 #include "keep.h"
 #include "log.h"
 #include "session.h"
@@ -41,6 +42,7 @@ struct served {
 	unsigned int refused;	 /* others, since it has come */
 	bool is_short;		 /* of fds, and the log says so already */
 	struct stats before;	 /* as it was counted when that one came */
+	struct farewells farewells;
 	int next_fd; /* a client that came before we heard that the last has left; -1: none */
 };
 
@@ -101,6 +103,8 @@ static int start_session(struct served *served, int fd)
 /* Whether one more that is refused is worth a line. */
 static bool may_tell(struct served *served)
 {
+	if (served->refused < MAX_REFUSED && !allowance_take(&served->dev->lines, served->name))
+		return false;
 	if (served->refused == MAX_REFUSED)
 		log_warn("%s: further clients are refused without a line here", served->name);
 	return served->refused++ < MAX_REFUSED;
@@ -117,9 +121,7 @@ static void turn_away(struct served *served, int fd, int error)
 	};
 
 	observe_client_refused(served->dev);
-	if (send(fd, &reply, sizeof(reply), MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-		log_debug("%s: it has left already", served->name);
-	close(fd);
+	farewell_say(&served->farewells, served->ring, fd, &reply, sizeof(reply));
 }
 
 /* A client of a user who is not let in gets no further than to be told so. */
@@ -269,6 +271,7 @@ void served_stop(struct served *served)
 	served->next_fd = -1;
 	if (served->session)
 		session_close(take_ptr(served->session));
+	farewell_close(&served->farewells);
 	ring_cancel(&served->accept);
 	ring_cancel(&served->retry);
 	if (served->listen_fd >= 0)

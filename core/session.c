@@ -38,7 +38,8 @@ struct session {
 	struct ring_hook reap;
 	struct command_peer peer;
 	struct waiting_list waiting;
-	struct ring_op again; /* goes on with those, once others have had their share */
+	struct waiting *running; /* one of them that is being run; NULL: none */
+	struct ring_op again;	 /* goes on with those, once others have had their share */
 	struct patience patience;
 	bool has_ended;
 	/* Those that wait are being gone through: handlers may run then, and must not get at the list. */
@@ -69,7 +70,8 @@ static void complain(struct session *session, const struct channel_msg *msg,
 	observe_refused(session->dev, msg->hdr.cmd, why, error);
 	if (session->complaints == MAX_COMPLAINTS)
 		log_warn("%s: this client's further refusals are not logged", session->dev->name);
-	if (session->complaints++ >= MAX_COMPLAINTS)
+	if (session->complaints++ >= MAX_COMPLAINTS ||
+	    !allowance_take(&session->dev->lines, session->dev->name))
 		return;
 	refusal_format(why, text, sizeof(text));
 	log_warn("%s: %s (%u) refused: %s: %s", session->dev->name, wire_cmd_name(msg->hdr.cmd),
@@ -121,7 +123,9 @@ static void reset_done(struct device_link *link)
 /* Keeps a message until it may be run, or gone on with. */
 static void put_by(struct session *session, struct channel_msg *msg, uint64_t done, bool first)
 {
-	if (waiting_put(&session->waiting, msg, done, first))
+	if (session->running && msg == &session->running->msg)
+		waiting_put_back(&session->waiting, take_ptr(session->running), done);
+	else if (waiting_put(&session->waiting, msg, done, first))
 		end(session, "out of memory");
 	else if (waiting_is_full(&session->waiting))
 		channel_pause(&session->channel);
@@ -161,6 +165,10 @@ static void put_off(struct session *session, struct request *request)
 
 	if (msg->hdr.cmd == WIRE_DEVICE_RESET) {
 		session->reset = msg->hdr;
+	} else if (request->yields) {
+		put_by(session, msg, request->done, true);
+		if (!session->has_ended && !ring_op_busy(&session->again))
+			ring_yield(session->dev->ring, &session->again);
 	} else if (msg->hdr.cmd == WIRE_REGION_WRITE_MULTI) {
 		/* This write is taken as done; the others wait for it. */
 		put_by(session, msg, request->done + 1, true);
@@ -328,15 +336,31 @@ static void progress(struct device_link *link)
 		return;
 	while (!session->out.is_writing && !session->has_ended &&
 	       !channel_is_full(&session->channel) && (waiting = take_runnable(session))) {
+		session->running = waiting;
 		handle(session, &waiting->msg, waiting->done);
-		waiting_free(waiting);
-		if (!--share && !session->has_ended) {
+		if (session->running) /* else it waits again */
+			waiting_free(take_ptr(session->running));
+		if (!--share && !session->has_ended && !ring_op_busy(&session->again))
 			ring_yield(session->dev->ring, &session->again);
+		if (ring_op_busy(&session->again))
 			return;
-		}
 	}
 	if (!session->has_ended && waiting_has_room(&session->waiting))
 		channel_resume(&session->channel);
+}
+
+/* Whether something that came before what rings now has had to wait for its turn. */
+static bool is_behind(struct device_link *link)
+{
+	const struct session *session = of_link(link);
+
+	return channel_is_behind(&session->channel) || ring_op_busy(&session->again);
+}
+
+static void catch_up(struct session *session)
+{
+	if (!session->has_ended && !is_behind(&session->link))
+		iofd_catch_up(session->dev);
 }
 
 static void go_on(struct ring_op *op, int res, const struct ring_received *received)
@@ -348,6 +372,7 @@ static void go_on(struct ring_op *op, int res, const struct ring_received *recei
 		end(session, "out of memory");
 	else
 		progress(&session->link);
+	catch_up(session);
 }
 
 /* ---- our own commands: DMA_READ, DMA_WRITE and VM_INTERRUPT ---- */
@@ -510,12 +535,7 @@ static void on_room(struct channel *channel)
 
 static void on_caught_up(struct channel *channel)
 {
-	iofd_catch_up(((struct session *)channel)->dev);
-}
-
-static bool is_behind(struct device_link *link)
-{
-	return channel_is_behind(&of_link(link)->channel);
+	catch_up((struct session *)channel);
 }
 
 static const struct channel_ops channel_ops = {
@@ -580,7 +600,7 @@ static void end(struct session *session, const char *why)
 	if (session->has_ended)
 		return;
 	session->has_ended = true;
-	if (why)
+	if (why && allowance_take(&session->dev->lines, session->dev->name))
 		log_warn("%s: connection closed: %s", session->dev->name, why);
 	observe_client_gone(session->dev, why);
 	shut(session);

@@ -5,6 +5,8 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
+#include <stdint.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -15,8 +17,19 @@
 /* How long a server that starts waits for one that was killed to be gone altogether. */
 #define TAKEOVER_MS 500
 
+/* For how long a server is waited for when nobody says. */
+#define PATIENCE_MS 60000
+
 /* Clients that wait to be accepted. */
 #define BACKLOG 16
+
+static int64_t now_ms(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * 1000ll + ts.tv_nsec / 1000000;
+}
 
 static int open_at(const struct address_at *at)
 {
@@ -25,8 +38,44 @@ static int open_at(const struct address_at *at)
 	return fd < 0 ? -errno : fd;
 }
 
+/* Waits for a connection that has been begun. */
+static int await_connected(int fd, int64_t until_ms)
+{
+	struct pollfd writable = { .fd = fd, .events = POLLOUT };
+	int64_t left = until_ms - now_ms();
+	socklen_t len = sizeof(int);
+	int error = 0;
+	int nr;
+
+	while ((nr = poll(&writable, 1, left > 0 ? (int)left : 0)) < 0 && errno == EINTR)
+		left = until_ms - now_ms();
+	if (nr < 1)
+		return nr < 0 ? -errno : -ETIMEDOUT;
+	return getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) ? -errno : -error;
+}
+
+/* A UNIX socket's server that has too many waiting can't be waited for but by asking again. */
+static int connect_until(int fd, const struct address_at *at, int64_t until_ms)
+{
+	const struct timespec pause = { .tv_nsec = 1000000 };
+	int flags = fcntl(fd, F_GETFL);
+	int ret;
+
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK))
+		return -errno;
+	while ((ret = connect(fd, (const struct sockaddr *)&at->name, at->len) ? -errno : 0) ==
+		       -EAGAIN &&
+	       now_ms() < until_ms)
+		nanosleep(&pause, NULL);
+	if (ret == -EINPROGRESS)
+		ret = await_connected(fd, until_ms);
+	if (ret == -EAGAIN)
+		ret = -ETIMEDOUT;
+	return ret ? ret : fcntl(fd, F_SETFL, flags) ? -errno : 0;
+}
+
 /* The first of its addresses at which somebody listens; the last one's -errno. */
-static int connect_to(const struct address *address)
+static int connect_to(const struct address *address, int64_t until_ms)
 {
 	int ret = -EINVAL;
 
@@ -34,19 +83,24 @@ static int connect_to(const struct address *address)
 		const struct address_at *at = &address->at[i];
 		CLEANUP_CLOSE int fd = open_at(at);
 
-		if (fd >= 0 && !connect(fd, (const struct sockaddr *)&at->name, at->len))
+		ret = fd < 0 ? fd : connect_until(fd, at, until_ms);
+		if (!ret)
 			return take_fd(&fd);
-		ret = fd < 0 ? fd : -errno;
 	}
 	return ret;
 }
 
-int socket_connect(const char *text)
+int socket_connect_within(const char *text, unsigned int ms)
 {
 	struct address address;
 	int ret = address_parse(text, ADDRESS_CONNECT, &address);
 
-	return ret ? ret : connect_to(&address);
+	return ret ? ret : connect_to(&address, now_ms() + ms);
+}
+
+int socket_connect(const char *text)
+{
+	return socket_connect_within(text, PATIENCE_MS);
 }
 
 /*

@@ -23,6 +23,9 @@ int socket_listen(const char *path);
 /* A socket connected to `text`, or -errno of address_parse() or connect(). */
 int socket_connect(const char *text);
 
+/* The same in `ms` milliseconds, or -ETIMEDOUT; a name's resolver is not hurried. */
+int socket_connect_within(const char *text, unsigned int ms);
+
 /* Whether fds can travel with a socket's bytes: over UNIX sockets only. */
 bool socket_carries_fds(int fd);
 

@@ -68,6 +68,21 @@ bool waiting_is_needed(const struct waiting_list *list, struct fp_device *dev,
 	return has_to_wait(list, dev, msg, NULL);
 }
 
+static void link_at(struct waiting_list *list, struct waiting **at, struct waiting *waiting)
+{
+	waiting->next = *at;
+	*at = waiting;
+	list->nr++;
+	list->nr_fds += waiting->msg.nr_fds;
+	list->bytes += sizeof(*waiting) + waiting->msg.body_len;
+}
+
+void waiting_put_back(struct waiting_list *list, struct waiting *waiting, uint64_t done)
+{
+	waiting->done = done;
+	link_at(list, &list->first, waiting);
+}
+
 int waiting_put(struct waiting_list *list, struct channel_msg *msg, uint64_t done, bool first)
 {
 	struct waiting *waiting = malloc(sizeof(*waiting) + msg->body_len);
@@ -85,11 +100,7 @@ int waiting_put(struct waiting_list *list, struct channel_msg *msg, uint64_t don
 		memcpy(waiting->body, msg->body, msg->body_len);
 	while (*at && !first)
 		at = &(*at)->next;
-	waiting->next = *at;
-	*at = waiting;
-	list->nr++;
-	list->nr_fds += msg->nr_fds;
-	list->bytes += sizeof(*waiting) + msg->body_len;
+	link_at(list, at, waiting);
 	return 0;
 }
 

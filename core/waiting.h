@@ -36,6 +36,9 @@ bool waiting_is_needed(const struct waiting_list *list, struct fp_device *dev,
 /* Puts a copy behind the others, or before them, and takes the fds with it. -ENOMEM. */
 int waiting_put(struct waiting_list *list, struct channel_msg *msg, uint64_t done, bool first);
 
+/* Puts one that was taken back before the others: `done` of its writes have been made. */
+void waiting_put_back(struct waiting_list *list, struct waiting *waiting, uint64_t done);
+
 /* The first that need not wait any more, taken from the list, for waiting_free(); NULL: none. */
 struct waiting *waiting_take(struct waiting_list *list, struct fp_device *dev);
 void waiting_free(struct waiting *waiting);

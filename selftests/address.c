@@ -228,4 +228,23 @@ TEST(a_listening_socket_tells_its_port_in_the_same_words)
 	}
 }
 
+TEST(a_server_that_does_not_take_its_clients_in_is_waited_for_no_longer_than_one_likes)
+{
+	int listening = listen_at("tcp:0");
+	char text[ADDRESS_TEXT];
+	int fds[8];
+
+	ASSERT_LE(0, listening);
+	ASSERT_EQ(0, listen(listening, 0));
+	address_bound_to(listening, text);
+	/* One waits to be accepted; the kernel drops what the others send. */
+	for (unsigned int i = 0; i < COUNT(fds); i++)
+		fds[i] = socket_connect_within(text, 0);
+	EXPECT_EQ(-ETIMEDOUT, socket_connect_within(text, 20));
+	for (unsigned int i = 0; i < COUNT(fds); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	close(listening);
+}
+
 TEST_HARNESS_MAIN

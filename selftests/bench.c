@@ -64,6 +64,21 @@ TEST(without_kvm_messages_and_eventfds_are_measured_from_the_host)
 	EXPECT_EQ(1, rows("mmap", true));
 }
 
+TEST(beside_a_flood_the_roads_by_socket_are_measured_twice)
+{
+	static const char *const kinds[] = { "--flood", "--flood=large", "--flood=multi" };
+
+	for (unsigned int i = 0; i < 3; i++) {
+		EXPECT_EQ(0, run(ARGS(SHORT, "--no-kvm", kinds[i])));
+		EXPECT_EQ(4, rows("socket", false));
+		EXPECT_EQ(4, rows("flooded", false));
+		EXPECT_NE(NULL, strstr(program.said, "a write beside a flood costs"));
+		EXPECT_NE(NULL, strstr(program.said, "The flood, REGION_WRITE"));
+	}
+	EXPECT_EQ(1, run(ARGS("--flood=gentle")));
+	EXPECT_NE(NULL, strstr(program.complained, "wants posted, large or multi"));
+}
+
 TEST(a_road_asked_for_that_can_t_be_measured_is_status_4)
 {
 	EXPECT_EQ(4, run(ARGS(SHORT, "--no-kvm", "--roads", "mmap")));

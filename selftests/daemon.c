@@ -501,6 +501,26 @@ TEST_F(place, a_second_client_is_refused_at_once_and_the_first_served_on)
 	peer_stop(peer);
 }
 
+TEST_F(place, a_second_client_hears_why_it_is_refused_however_late_it_speaks)
+{
+	struct peer *peer = peer_open("testdev", PEER_LISTEN);
+	unsigned int before = peer_count_fds(peer);
+	struct peer second = { .fd = peer_connect(peer) };
+	int64_t deadline = 0;
+	int fd = dup(second.fd);
+
+	while (!peer_log_count(peer, "a second client is refused") && peer_time_left(&deadline))
+		EXPECT_EQ(TESTDEV_MAGIC, peer_read(peer, FP_BAR2, 0, 4));
+	/* A server that had hung up would have it fail, or the answer lost. */
+	peer_send(&second, "VERSION and more", 16, &fd, 1);
+	EXPECT_EQ(EBUSY, peer_answer(&second, 0, WIRE_VERSION));
+	peer_await_end(&second);
+	close(fd);
+	close(second.fd);
+	EXPECT_EQ(before, peer_await_fds(peer, before));
+	peer_stop(peer);
+}
+
 /* ---- a connected fd ---- */
 
 TEST(a_server_of_a_connected_fd_ends_with_its_client)

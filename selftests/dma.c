@@ -366,6 +366,27 @@ TEST(the_same_window_again_is_accepted_if_its_offset_is_the_same)
 	peer_stop(peer);
 }
 
+TEST(windows_by_file_io_do_not_use_up_the_servers_fds)
+{
+	struct peer *peer = peer_open("testdev", 0);
+	unsigned int before = peer_count_fds(peer);
+	int fd = memfd_create("window", MFD_CLOEXEC);
+	uint64_t i;
+
+	ASSERT_EQ(0, ftruncate(fd, PAGE));
+	for (i = 0; i < 1024; i++)
+		ASSERT_EQ(0, map(peer, i * PAGE, PAGE, RAM | BY_FILE_IO, fd, 0));
+	EXPECT_EQ(ENOSPC, map(peer, i * PAGE, PAGE, RAM | BY_FILE_IO, fd, 0));
+	EXPECT_EQ(before + 1024, peer_count_fds(peer));
+	EXPECT_EQ(0, map(peer, i * PAGE, PAGE, RAM, fd, 0));
+	EXPECT_EQ(0, unmap(peer, 0, PAGE, 0));
+	EXPECT_EQ(0, map(peer, 0, PAGE, RAM | BY_FILE_IO, fd, 0));
+	EXPECT_EQ(0, unmap(peer, 0, 0, WIRE_DMA_UNMAP_ALL));
+	EXPECT_EQ(before, peer_count_fds(peer));
+	close(fd);
+	peer_stop(peer);
+}
+
 TEST(one_window_more_than_max_dma_maps_is_refused)
 {
 	struct peer *peer = peer_open("testdev", 0);

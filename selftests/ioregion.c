@@ -1201,6 +1201,32 @@ static int set_state(struct peer *peer, uint32_t state)
 	return peer_call(peer, WIRE_DEVICE_FEATURE, &set, sizeof(set));
 }
 
+TEST_F(ioregion, what_comes_while_the_device_stands_waits_until_it_runs_again)
+{
+	ASSERT_EQ(0, set_state(self->peer, WIRE_MIG_STOP));
+	ASSERT_TRUE(post(&self->alone, ALONE, 7, 2));
+	/* Takes what is in the socket before it saves. */
+	ASSERT_EQ(0, set_state(self->peer, WIRE_MIG_STOP_COPY));
+	EXPECT_EQ(0, SEEN(self->peer, before_save));
+	EXPECT_EQ(0, SEEN(self->peer, accesses));
+	ASSERT_EQ(0, set_state(self->peer, WIRE_MIG_RUNNING));
+	EXPECT_EQ(1, SEEN(self->peer, accesses));
+	EXPECT_EQ(7, call(&self->alone, false, ALONE, 0, 2));
+}
+
+TEST_F(ioregion, what_waits_for_a_device_that_stands_is_done_after_a_reset)
+{
+	struct wire_ioregion_cmd read = command(&self->alone, false, ALONE, 0, 2, true);
+	uint64_t answer;
+
+	ASSERT_EQ(0, set_state(self->peer, WIRE_MIG_STOP));
+	ASSERT_TRUE(send_bytes(self->alone.fd, &read, sizeof(read)));
+	ASSERT_EQ(0, set_state(self->peer, WIRE_MIG_STOP_COPY));
+	EXPECT_TRUE(is_quiet(self->alone.fd));
+	ASSERT_EQ(0, peer_call(self->peer, WIRE_DEVICE_RESET, NULL, 0));
+	EXPECT_TRUE(receive(self->alone.fd, &answer));
+}
+
 TEST(a_ring_with_a_value_that_was_kept_while_the_device_stood_has_it_afterwards)
 {
 	struct told told;

@@ -31,9 +31,13 @@
 
 /* ---- a device that holds an access until its doorbell rings ---- */
 
-/* BAR0: a load is held, and everything behind it. BAR2: a doorbell, and what tells of `stores`. */
+/*
+ * BAR0: a load is held, and everything behind it. BAR2: a doorbell, what tells of `stores`, and of how
+ * many there had been when the doorbell rang.
+ */
 #define RELEASE 0
 #define STORES 8
+#define STORES_BEFORE 16
 #define VECTORS 16
 
 /* Stores by all clients to all devices of the process, which are on one worker. */
@@ -41,6 +45,7 @@ static uint64_t stores;
 
 struct holder {
 	struct fp_access *held;
+	uint64_t stores_before;
 };
 
 static int held_access(struct fp_device *dev, struct fp_access *access)
@@ -58,14 +63,17 @@ static int free_access(struct fp_device *dev, struct fp_access *access)
 	struct holder *holder = fp_state(dev);
 	struct fp_access *held = holder->held;
 
-	if (!access->write) {
-		fp_access_answer(access, stores);
-	} else if (!access->doorbell) {
+	if (!access->write)
+		fp_access_answer(access,
+				 access->offset == STORES_BEFORE ? holder->stores_before : stores);
+	else if (!access->doorbell)
 		stores++;
-	} else if (held) {
-		holder->held = NULL;
+	if (!access->doorbell)
+		return 0;
+	holder->stores_before = stores;
+	holder->held = NULL;
+	if (held)
 		fp_finish(dev, held, 0);
-	}
 	return 0;
 }
 
@@ -301,6 +309,99 @@ TEST(a_quiet_client_is_served_beside_a_flood)
 	peer_stop(peer);
 }
 
+/* ---- many writes in a message ---- */
+
+#define MULTI ((MIB - 8) / sizeof(struct wire_region_write_multi))
+
+static uint16_t send_multi(struct peer *peer)
+{
+	static struct {
+		uint64_t nr;
+		struct wire_region_write_multi writes[MULTI];
+	} __attribute__((packed)) multi = { .nr = MULTI };
+
+	for (size_t i = 0; i < MULTI; i++)
+		multi.writes[i] = (struct wire_region_write_multi){ STORES, FP_BAR2, 8, i };
+	return peer_command(peer, WIRE_REGION_WRITE_MULTI, &multi, sizeof(multi), NULL, 0);
+}
+
+/* Whether another client was served while its writes were being made. */
+static bool is_interrupted(struct peer *other, uint64_t before)
+{
+	uint64_t now;
+
+	do
+		now = peer_read(other, FP_BAR2, STORES, 8);
+	while (now == before);
+	return now < before + MULTI;
+}
+
+TEST(others_are_served_between_the_writes_of_a_long_write_multi)
+{
+	struct peer *peer = peer_open("holder", PEER_LISTEN | PEER_TWO | PEER_OWN_CLASSES);
+	struct peer *other = peer_other(peer);
+	bool interrupted = false;
+	uint64_t done = 0;
+
+	/* This process may have been kept from its CPU for as long as they take. */
+	for (unsigned int i = 0; i < 100 && !interrupted; i++) {
+		uint16_t id = send_multi(peer);
+
+		interrupted = is_interrupted(other, i * MULTI);
+		ASSERT_EQ(0, peer_answer(peer, id, WIRE_REGION_WRITE_MULTI));
+		ASSERT_EQ(sizeof(done), peer->reply.len);
+		memcpy(&done, peer->reply.body, sizeof(done));
+		ASSERT_EQ(MULTI, done);
+		ASSERT_EQ((i + 1) * MULTI, peer_read(peer, FP_BAR2, STORES, 8));
+	}
+	EXPECT_TRUE(interrupted);
+	peer_stop(other);
+	peer_stop(peer);
+}
+
+TEST(what_rings_amid_a_write_multi_is_heard_behind_it_and_so_are_messages)
+{
+	struct peer *peer = peer_open("holder", PEER_LISTEN | PEER_TWO | PEER_OWN_CLASSES);
+	struct peer *other = peer_other(peer);
+	int doorbell = take_doorbell(peer);
+	uint64_t value;
+
+	for (unsigned int i = 0; i < 20; i++) {
+		uint16_t id = send_multi(peer);
+		uint16_t behind = ask_read(peer, FP_BAR2, STORES, 8);
+
+		is_interrupted(other, i * MULTI);
+		ASSERT_EQ(0, ring(doorbell));
+		ASSERT_EQ(0, peer_answer(peer, id, WIRE_REGION_WRITE_MULTI));
+		ASSERT_EQ(0, peer_answer(peer, behind, WIRE_REGION_READ));
+		memcpy(&value, peer->reply.body + sizeof(struct wire_region_access), sizeof(value));
+		ASSERT_EQ((i + 1) * MULTI, value);
+		do
+			value = peer_read(peer, FP_BAR2, STORES_BEFORE, 8);
+		while (value <= i * MULTI);
+		ASSERT_EQ((i + 1) * MULTI, value);
+	}
+	close(doorbell);
+	peer_stop(other);
+	peer_stop(peer);
+}
+
+TEST(a_client_may_leave_amid_a_write_multi)
+{
+	struct peer *peer = peer_open("holder", PEER_LISTEN | PEER_TWO | PEER_OWN_CLASSES);
+	struct peer *other = peer_other(peer);
+	uint64_t before = 0;
+
+	for (unsigned int i = 0; i < 20; i++) {
+		send_multi(peer);
+		is_interrupted(other, before);
+		peer_reconnect(peer);
+		before = peer_read(peer, FP_BAR2, STORES, 8);
+	}
+	peer_stop(other);
+	peer_stop(peer);
+}
+
 /* ---- fds ---- */
 
 TEST(the_fds_of_commands_that_wait_are_bounded_and_none_is_lost)
@@ -474,6 +575,23 @@ TEST(a_flood_of_second_clients_does_not_fill_the_log)
 	EXPECT_EQ(TESTDEV_MAGIC, peer_read(peer, FP_BAR2, 0, 4));
 	EXPECT_EQ(32, peer_log_count(peer, "a second client is refused"));
 	EXPECT_EQ(33, peer_log_count(peer, "\n"));
+	peer_stop(peer);
+}
+
+TEST(clients_that_come_again_and_again_do_not_fill_the_log)
+{
+	struct peer *peer = peer_open("testdev", PEER_LISTEN);
+	unsigned int lines;
+
+	for (unsigned int i = 0; i < 40; i++) {
+		for (unsigned int j = 0; j < 40; j++)
+			ASSERT_EQ(EOPNOTSUPP, peer_call(peer, 99, NULL, 0));
+		peer_reconnect(peer);
+	}
+	lines = peer_log_count(peer, "\n");
+	EXPECT_LE(1024, lines);
+	EXPECT_GE(1024 + 100, lines); /* and one a second */
+	EXPECT_EQ(1, peer_log_count(peer, "its clients fill the log"));
 	peer_stop(peer);
 }
 

@@ -15,6 +15,7 @@
 #include "fastpath.h"
 #include "kselftest_harness.h"
 #include "lib/peer.h"
+#include "refusal.h"
 #include "testdev.h"
 
 #define COUNT(array) (sizeof(array) / sizeof(*(array)))
@@ -371,6 +372,17 @@ TEST(a_member_of_the_wrong_type_or_out_of_range_is_refused_by_name)
 		}
 		EXPECT_STREQ(members[i].name, why);
 	}
+}
+
+TEST(of_a_member_that_is_there_twice_the_last_one_is_told)
+{
+	static const char json[] = "{\"capabilities\":{\"max_msg_fds\":1,\"max_msg_fds\":-7}}";
+	struct refusal why = { 0 };
+	char text[80];
+
+	EXPECT_EQ(-EINVAL, refuse_member(&why, "max_msg_fds", json, sizeof(json)));
+	refusal_format(&why, text, sizeof(text));
+	EXPECT_STREQ("max_msg_fds -7", text);
 }
 
 TEST(a_text_that_is_no_json_object_is_refused)

@@ -21,6 +21,7 @@
 #define STEP_BIT 0x80 /* in the first: all of it on the other ring */
 #define MAX_BIG 80u   /* units of 16 KiB: beyond the largest message */
 #define LAST_ROUNDS 400
+#define HURRY_NS 20000
 #define LAST_WAIT_NS 10000000
 
 struct scene {
@@ -60,10 +61,17 @@ static void disconnect(struct scene *scene)
 	scene->session = NULL;
 }
 
+enum {
+	CONNECT_SPEC = 1 << 0,
+	CONNECT_HURRY = 1 << 1, /* the client has hardly any time */
+};
+
 static void do_connect(struct scene *scene, struct fuzz_input *input)
 {
+	uint8_t how = fuzz_u8(input);
 	struct session_options options = {
-		.io_fds = fuzz_u8(input) & 1 ? COMMAND_IO_FDS_SPEC : COMMAND_IO_FDS_DEPLOYED,
+		.io_fds = how & CONNECT_SPEC ? COMMAND_IO_FDS_SPEC : COMMAND_IO_FDS_DEPLOYED,
+		.client_timeout_ns = how & CONNECT_HURRY ? HURRY_NS : 0,
 		.ended = ended,
 		.opaque = scene,
 	};
@@ -72,6 +80,7 @@ static void do_connect(struct scene *scene, struct fuzz_input *input)
 	disconnect(scene);
 	fuzz_check(!socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), "there are sockets");
 	fuzzclient_open(&scene->client, pair[0]);
+	scene->client.may_end = how & CONNECT_HURRY;
 	fuzz_check(!session_open(scene->dev, pair[1], &options, &scene->session),
 		   "a session can be opened");
 }
@@ -225,6 +234,26 @@ static void do_ring(struct scene *scene, struct fuzz_input *input)
 		eventfd_write(scene->client.rings[which % scene->client.nr_rings], times);
 }
 
+static void do_packet(struct scene *scene, struct fuzz_input *input)
+{
+	uint8_t which = fuzz_u8(input);
+	struct fuzz_input bytes = fuzz_bytes(input);
+
+	fuzzclient_order(&scene->client, which, bytes.at, bytes.left);
+}
+
+/* As KVM would send it. */
+static void do_order(struct scene *scene, struct fuzz_input *input)
+{
+	uint8_t which = fuzz_u8(input);
+	struct wire_ioregion_cmd cmd = { .cmd = fuzz_u8(input), .size_resp = fuzz_u8(input) };
+
+	cmd.user_data = fuzz_u8(input);
+	cmd.offset = fuzz_u16(input);
+	cmd.data = fuzz_u64(input);
+	fuzzclient_order(&scene->client, which, &cmd, sizeof(cmd));
+}
+
 static void do_finish(struct scene *scene, struct fuzz_input *input)
 {
 	uint8_t which = fuzz_u8(input);
@@ -259,7 +288,7 @@ static step_fn *const steps[] = {
 	do_hold,	  do_answer,  do_ring,	  do_disconnect, do_shutdown,
 	do_finish,	  do_big,     do_deaf,	  do_reset_done, do_twin_bytes,
 	do_twin_hangs_up, do_version, do_write,	  do_read,	 do_connect,
-	do_cut,
+	do_cut,		  do_packet,  do_order,
 };
 
 /* ---- the end ---- */
@@ -281,6 +310,9 @@ static void settle_accounts(struct scene *scene)
 		fuzzdev_finish_all(scene->dev);
 		turn(scene);
 		if (!client->nr_owed && !client->nr_asked)
+			break;
+		/* It has asked, and is in the middle of a message that never ends. */
+		if (client->nr_asked && client->twin < 0 && client->sent_len)
 			break;
 		if (i > LAST_ROUNDS / 2)
 			ring_turn(fuzz_ring(), LAST_WAIT_NS);

@@ -96,6 +96,7 @@ static void one(struct fp_device *dev, struct command_peer *peer, struct fuzz_in
 	msg.body = body;
 	msg.body_len = bytes.left;
 	msg.hdr.msg_size = (uint32_t)(sizeof(msg.hdr) + msg.body_len);
+	peer->negotiated |= cmd != WIRE_VERSION; /* which comes first, or not at all */
 	if (is_accepted(command, &msg)) {
 		if (command->waits)
 			command->waits(dev, &msg);

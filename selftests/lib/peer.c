@@ -453,7 +453,7 @@ void peer_stop(struct peer *peer)
 
 const char *peer_log(struct peer *peer)
 {
-	static char text[65536];
+	static char text[1 << 20];
 	ssize_t len = pread(peer->log, text, sizeof(text) - 1, 0);
 
 	text[len > 0 ? len : 0] = '\0';

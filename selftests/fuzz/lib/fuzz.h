@@ -13,6 +13,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "ring.h"
 
@@ -69,14 +70,14 @@ void fuzz_begin(void);
 void fuzz_end(void);
 
 /* Ends the process, with the sentence that turned out to be wrong. */
-#define fuzz_check(holds, ...)                                                  \
-	do {                                                                    \
-		if (!(holds)) {                                                 \
-			fprintf(stderr, "%s:%d: not so: ", __FILE__, __LINE__); \
-			fprintf(stderr, __VA_ARGS__);                           \
-			fputc('\n', stderr);                                    \
-			abort();                                                \
-		}                                                               \
+#define fuzz_check(holds, ...)                                                         \
+	do {                                                                           \
+		if (!(holds)) {                                                        \
+			dprintf(STDERR_FILENO, "%s:%d: not so: ", __FILE__, __LINE__); \
+			dprintf(STDERR_FILENO, __VA_ARGS__);                           \
+			dprintf(STDERR_FILENO, "\n");                                  \
+			abort();                                                       \
+		}                                                                      \
 	} while (0)
 
 #endif

@@ -228,19 +228,23 @@ static void take_messages(struct fuzzclient *client, struct fuzzclient_stream *i
 	memmove(in->bytes, in->bytes + at, in->len);
 }
 
-static bool is_socket(int fd)
+/* SOCK_*; 0: it is no socket. */
+static int socket_type(int fd)
 {
-	int type;
+	int type = 0;
 	socklen_t len = sizeof(type);
 
-	return !getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len);
+	return getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &len) ? 0 : type;
 }
 
 static void take_fds(struct fuzzclient *client, const int *fds, unsigned int nr)
 {
 	for (unsigned int i = 0; i < nr; i++) {
-		if (is_socket(fds[i]) && client->twin < 0)
+		if (socket_type(fds[i]) == SOCK_STREAM && client->twin < 0)
 			client->twin = fds[i];
+		else if (socket_type(fds[i]) == SOCK_SEQPACKET &&
+			 client->nr_spans < FUZZCLIENT_MAX_SPANS)
+			client->spans[client->nr_spans++] = fds[i];
 		else if (fd_is_eventfd(fds[i]) && client->nr_rings < FUZZCLIENT_MAX_RINGS)
 			client->rings[client->nr_rings++] = fds[i];
 		else
@@ -277,6 +281,25 @@ static ssize_t receive_some(struct fuzzclient *client, int fd, struct fuzzclient
 	return n;
 }
 
+void fuzzclient_order(struct fuzzclient *client, unsigned int which, const void *bytes, size_t len)
+{
+	if (!client->nr_spans)
+		return;
+	send_piece(client->spans[which % client->nr_spans], bytes, len, client->fds,
+		   client->nr_fds);
+	client->nr_fds = 0;
+}
+
+/* Answers to orders. */
+static void receive_span(int fd)
+{
+	struct wire_ioregion_resp resp;
+	ssize_t n;
+
+	while ((n = recv(fd, &resp, sizeof(resp), MSG_DONTWAIT | MSG_TRUNC)) > 0)
+		fuzz_check(n == sizeof(resp), "an answer is a packet of its length");
+}
+
 bool fuzzclient_receive(struct fuzzclient *client)
 {
 	bool found = false;
@@ -289,6 +312,8 @@ bool fuzzclient_receive(struct fuzzclient *client)
 		if (!n || (n < 0 && errno != EAGAIN))
 			fuzzclient_close(client); /* the server has hung up: nothing is owed */
 	}
+	for (unsigned int i = 0; !client->is_deaf && i < client->nr_spans; i++)
+		receive_span(client->spans[i]);
 	n = 1;
 	while (!client->is_deaf && client->twin >= 0 && n > 0) {
 		n = receive_some(client, client->twin, &client->twin_in);
@@ -321,6 +346,8 @@ void fuzzclient_close(struct fuzzclient *client)
 	client->fd = client->twin = -1;
 	while (client->nr_rings)
 		close(client->rings[--client->nr_rings]);
+	while (client->nr_spans)
+		close(client->spans[--client->nr_spans]);
 	drop_stream(&client->in);
 	drop_stream(&client->twin_in);
 }

@@ -18,6 +18,7 @@
 #define FUZZCLIENT_MAX_ASKED 64u
 #define FUZZCLIENT_MAX_OWED 4096u
 #define FUZZCLIENT_MAX_RINGS 32u
+#define FUZZCLIENT_MAX_SPANS 16u
 
 /* A stream of messages, taken apart by whoever looks at it. */
 struct fuzzclient_stream {
@@ -60,6 +61,9 @@ struct fuzzclient {
 
 	int rings[FUZZCLIENT_MAX_RINGS]; /* doorbells' eventfds */
 	unsigned int nr_rings;
+
+	int spans[FUZZCLIENT_MAX_SPANS]; /* ioregionfds */
+	unsigned int nr_spans;
 };
 
 /* Connected by `fd`, which it takes; what it had of another connection is dropped. */
@@ -74,6 +78,9 @@ void fuzzclient_send(struct fuzzclient *client, const void *bytes, size_t len);
 /* A message with a header of its own, and `zeros` bytes behind `body`. */
 void fuzzclient_command(struct fuzzclient *client, uint16_t cmd, uint32_t flags, const void *body,
 			size_t len, size_t zeros);
+
+/* A packet by the `which`-th ioregionfd, if there is one. */
+void fuzzclient_order(struct fuzzclient *client, unsigned int which, const void *bytes, size_t len);
 
 /* How what the server has asked is answered. */
 enum fuzzclient_answer {

@@ -345,6 +345,15 @@ static const struct fp_doorbell bar1_doorbells[] = {
 
 static const struct fp_doorbell bar2_doorbells[] = { { .offset = 0x1000, .width = 4 } };
 
+static const struct fp_span bar0_spans[] = {
+	{ .offset = 0, .size = 0x100 },
+	{ .offset = FUZZDEV_LATER, .size = 0x100, .posted = true, .group = 1 },
+	{ .offset = FUZZDEV_REFUSED, .size = 0x100, .group = 1 },
+	{ .offset = FUZZDEV_DOORBELLS, .posted = true },
+};
+
+static const struct fp_span bar1_spans[] = { { .offset = 4, .size = 8 } };
+
 static const struct fp_area bar2_areas[] = { { 0, 0x1000 }, { 0x2000, 0x1000 } };
 
 static const uint8_t cap_data[] = { 0, 'f', 'u', 'z', 'z' };
@@ -377,6 +386,8 @@ FP_DEVICE(fuzzdev) = {
 			.access = access_bar0,
 			.doorbells = bar0_doorbells,
 			.nr_doorbells = sizeof(bar0_doorbells) / sizeof(*bar0_doorbells),
+			.spans = bar0_spans,
+			.nr_spans = sizeof(bar0_spans) / sizeof(*bar0_spans),
 		},
 		[FP_BAR1] = {
 			.size = 16,
@@ -384,6 +395,8 @@ FP_DEVICE(fuzzdev) = {
 			.access = access_plain,
 			.doorbells = bar1_doorbells,
 			.nr_doorbells = sizeof(bar1_doorbells) / sizeof(*bar1_doorbells),
+			.spans = bar1_spans,
+			.nr_spans = sizeof(bar1_spans) / sizeof(*bar1_spans),
 		},
 		[FP_BAR2] = {
 			.size = 0x4000,
