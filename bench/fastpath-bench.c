@@ -238,6 +238,10 @@ static int parse(struct options *options, int argc, char **argv)
 		log_error("'%s': not an option; try --help", argv[optind]);
 		ret = -EINVAL;
 	}
+	if (!ret && options->place.is_given && !options->rig.connect) {
+		log_error("--target is for the server of --connect, and there is none");
+		ret = -EINVAL;
+	}
 	fit_rounds(options);
 	return ret;
 }
