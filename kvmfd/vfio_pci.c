@@ -384,6 +384,8 @@ static int open_client(struct vfio_pci *dev)
 	if (dev->client)
 		return 0;
 	ret = fpc_connect(dev->options.socket, &options, &dev->client);
+	if (ret == -EBUSY || ret == -EPERM)
+		return failed(dev, "the server turns us away", ret);
 	return ret ? failed(dev, "no vfio-user server there", ret) : 0;
 }
 
