@@ -263,6 +263,10 @@ static int parse(struct options *options, int argc, char **argv)
 	}
 	if (!ret && options->rig.flood && !options->names)
 		options->names = strdup("socket");
+	if (!ret && options->place.is_given && !options->rig.connect) {
+		log_error("--target is for the server of --connect, and there is none");
+		ret = -EINVAL;
+	}
 	fit_rounds(options);
 	return ret;
 }

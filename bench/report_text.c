@@ -79,6 +79,12 @@ static void print_ratio(const struct series *a, const struct series *b, FILE *to
 	print_ratio_at(50, a, b, to);
 }
 
+/* Who makes the accesses. */
+static const char *who(const struct row *row)
+{
+	return strcmp(row->where, "host") ? "guest" : "host";
+}
+
 /* What a doorbell costs by fd and by socket, with the server in one state. */
 static void print_gain(const struct report *report, const char *server, FILE *to)
 {
@@ -87,7 +93,7 @@ static void print_gain(const struct report *report, const char *server, FILE *to
 
 	if (!fd || !socket)
 		return;
-	fprintf(to, "With the server %s, a doorbell by ioeventfd costs the guest ", server);
+	fprintf(to, "With the server %s, a doorbell by ioeventfd costs the %s ", server, who(fd));
 	print_ratio(&fd->guest_ns, &socket->guest_ns, to);
 	fprintf(to, " what it costs by socket: %.1f us against %.1f us",
 		series_percentile(&fd->guest_ns, 50) / 1000,
@@ -112,8 +118,8 @@ static void print_spans(const struct report *report, const char *server, FILE *t
 
 		if (!fd || !socket)
 			continue;
-		fprintf(to, "With the server %s, a %s by %s costs the guest ", server, ops[i % 2],
-			titles[i / 2]);
+		fprintf(to, "With the server %s, a %s by %s costs the %s ", server, ops[i % 2],
+			titles[i / 2], who(fd));
 		print_ratio(&fd->guest_ns, &socket->guest_ns, to);
 		fprintf(to, " what it costs by socket.\n");
 	}

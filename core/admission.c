@@ -22,26 +22,27 @@ static int number(const char *text, int base, unsigned long max, unsigned long *
 	return errno || *end || *value > max ? -EINVAL : 0;
 }
 
-static int parse_mode(struct admission *admission, const char *text)
+static int parse_mode(struct admission *admission, const char *device, const char *text)
 {
 	unsigned long mode;
 
 	/* Without the owner's bits nobody but root gets in, and 0 would be as if it was not given. */
 	if (number(text, 8, 0777, &mode) || (mode & 0600) != 0600) {
-		log_error("--device: mode=%s: wants an octal mode from 0600 to 0777", text);
+		log_error("--device %s: mode=%s: wants an octal mode from 0600 to 0777", device,
+			  text);
 		return -EINVAL;
 	}
 	admission->mode = (mode_t)mode;
 	return 0;
 }
 
-static int parse_uid(struct admission *admission, const char *text)
+static int parse_uid(struct admission *admission, const char *device, const char *text)
 {
 	unsigned long uid;
 
 	/* The largest one means "none". */
 	if (number(text, 10, UINT32_MAX - 1, &uid)) {
-		log_error("--device: uid=%s: wants a user's number", text);
+		log_error("--device %s: uid=%s: wants a user's number", device, text);
 		return -EINVAL;
 	}
 	admission->uid = (uid_t)uid;
@@ -49,16 +50,17 @@ static int parse_uid(struct admission *admission, const char *text)
 	return 0;
 }
 
-static int parse_remote(struct admission *admission, const char *text)
+static int parse_remote(struct admission *admission, const char *device, const char *text)
 {
 	admission->remote = !strcmp(text, "on");
 	if (admission->remote || !strcmp(text, "off"))
 		return 0;
-	log_error("--device: allow-remote=%s: wants on or off", text);
+	log_error("--device %s: allow-remote=%s: wants on or off", device, text);
 	return -EINVAL;
 }
 
-int admission_parse(struct admission *admission, const struct keyval *pairs, size_t nr)
+int admission_parse(struct admission *admission, const char *device, const struct keyval *pairs,
+		    size_t nr)
 {
 	const char *mode = keyval_get(pairs, nr, "mode");
 	const char *uid = keyval_get(pairs, nr, "uid");
@@ -66,11 +68,11 @@ int admission_parse(struct admission *admission, const struct keyval *pairs, siz
 	int ret = 0;
 
 	if (mode)
-		ret = parse_mode(admission, mode);
+		ret = parse_mode(admission, device, mode);
 	if (uid && !ret)
-		ret = parse_uid(admission, uid);
+		ret = parse_uid(admission, device, uid);
 	if (remote && !ret)
-		ret = parse_remote(admission, remote);
+		ret = parse_remote(admission, device, remote);
 	return ret;
 }
 

@@ -18,8 +18,9 @@ struct admission {
 	bool remote; /* tcp may listen where other hosts reach it */
 };
 
-/* The keys mode=, uid= and allow-remote=. -EINVAL for a bad value, said to the log. */
-int admission_parse(struct admission *admission, const struct keyval *pairs, size_t nr);
+/* The keys mode=, uid= and allow-remote= of `device`. -EINVAL for a bad value, said to the log. */
+int admission_parse(struct admission *admission, const char *device, const struct keyval *pairs,
+		    size_t nr);
 
 /*
  * Whether a server may listen at `address`, whose text is for the log: -EPERM for tcp at an address

@@ -137,12 +137,12 @@ static void usage(FILE *to, const char *program)
 	print_keys(to, common_keys);
 }
 
-static int parse_layout(const char *text, enum command_io_fds *layout)
+static int parse_layout(const char *device, const char *text, enum command_io_fds *layout)
 {
 	*layout = text && !strcmp(text, "spec") ? COMMAND_IO_FDS_SPEC : COMMAND_IO_FDS_DEPLOYED;
 	if (!text || *layout == COMMAND_IO_FDS_SPEC || !strcmp(text, "deployed"))
 		return 0;
-	log_error("--device: io-fds-layout=%s: wants deployed or spec", text);
+	log_error("--device %s: io-fds-layout=%s: wants deployed or spec", device, text);
 	return -EINVAL;
 }
 
@@ -200,8 +200,9 @@ static int parse_device(struct wanted *wanted, const char *text)
 	device->name = keyval_get(wanted->pairs, (size_t)nr, "name");
 	device->socket = keyval_get(wanted->pairs, (size_t)nr, "socket");
 	device->fd = -1;
-	if (parse_layout(keyval_get(wanted->pairs, (size_t)nr, "io-fds-layout"), &device->io_fds) ||
-	    admission_parse(&device->admission, wanted->pairs, (size_t)nr))
+	if (parse_layout(name, keyval_get(wanted->pairs, (size_t)nr, "io-fds-layout"),
+			 &device->io_fds) ||
+	    admission_parse(&device->admission, name, wanted->pairs, (size_t)nr))
 		return -EINVAL;
 	return sort_keys(wanted, (size_t)nr);
 }
@@ -394,15 +395,16 @@ static int check_names(const struct options *options)
 		if (!name)
 			continue;
 		if (!is_good_name(name)) {
-			log_error("--device: name=%s: wants letters, digits, '.', '_' and '-', "
-				  "64 at most",
-				  name);
+			log_error("--device %s: name=%s: wants letters, digits, '.', '_' and "
+				  "'-', 64 at most",
+				  options->wanted[i].device.class_->name, name);
 			return -EINVAL;
 		}
 		for (size_t j = 0; j < i; j++)
 			if (options->wanted[j].device.name &&
 			    !strcmp(options->wanted[j].device.name, name)) {
-				log_error("--device: name=%s: two devices have it", name);
+				log_error("--device %s: name=%s: two devices have it",
+					  options->wanted[i].device.class_->name, name);
 				return -EINVAL;
 			}
 	}

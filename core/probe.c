@@ -230,7 +230,9 @@ static int run(const struct options *options)
 	int ret = fpc_connect(options->socket, &how, &client);
 
 	if (ret) {
-		log_error("%s: no vfio-user server to talk to: %s", options->socket,
+		log_error("%s: %s: %s", options->socket,
+			  ret == -EBUSY || ret == -EPERM ? "the server turns us away" :
+							   "no vfio-user server to talk to",
 			  probe_error(ret));
 		return ret;
 	}

@@ -143,6 +143,8 @@ static int open_client(struct vfio_pci *dev)
 	if (dev->client)
 		return 0;
 	ret = fpc_connect(dev->options.socket, &options, &dev->client);
+	if (ret == -EBUSY || ret == -EPERM)
+		return vfio_pci_failed(dev, "the server turns us away", ret);
 	return ret ? vfio_pci_failed(dev, "no vfio-user server there", ret) : 0;
 }
 

@@ -62,6 +62,7 @@ TEST(without_kvm_messages_and_eventfds_are_measured_from_the_host)
 	EXPECT_EQ(4, rows("ioeventfd", false));
 	EXPECT_EQ(1, rows("standin", true));
 	EXPECT_EQ(1, rows("mmap", true));
+	EXPECT_NE(NULL, strstr(program.said, "a doorbell by ioeventfd costs the host"));
 }
 
 TEST(beside_a_flood_the_roads_by_socket_are_measured_twice)
@@ -82,6 +83,12 @@ TEST(beside_a_flood_the_roads_by_socket_are_measured_twice)
 TEST(a_road_asked_for_that_can_t_be_measured_is_status_4)
 {
 	EXPECT_EQ(4, run(ARGS(SHORT, "--no-kvm", "--roads", "mmap")));
+}
+
+TEST(a_target_is_for_a_server_that_is_given)
+{
+	EXPECT_EQ(1, run(ARGS("--target", "0:0x10:4")));
+	EXPECT_NE(NULL, strstr(program.complained, "--target is for the server of --connect"));
 }
 
 TEST(a_road_that_there_is_not_is_refused_and_those_that_are_listed)
