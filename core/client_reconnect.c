@@ -54,7 +54,7 @@ static bool may_pass(int error)
 {
 	return error == -ECONNREFUSED || error == -ENOENT || error == -EAGAIN ||
 	       error == -ECONNRESET || error == -EPIPE || error == -EHOSTUNREACH ||
-	       error == -ENETUNREACH;
+	       error == -ENETUNREACH || error == -EBUSY;
 }
 
 static int attempt(struct fpc *client, int64_t deadline)

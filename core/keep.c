@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "cleanup.h"
@@ -36,6 +37,25 @@ static int read_all(int fd, struct fp_stream *to)
 		done += n > 0 ? (size_t)n : 0;
 	}
 	return 0;
+}
+
+int keep_claim(const char *path, int *lock)
+{
+	CLEANUP_FREE char *beside = NULL;
+	int ret = 0;
+
+	if (asprintf(&beside, "%s.lock", path) < 0) {
+		beside = NULL;
+		return -ENOMEM;
+	}
+	*lock = open(beside, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (*lock < 0 || flock(*lock, LOCK_EX | LOCK_NB))
+		ret = errno == EWOULDBLOCK ? -EBUSY : -errno;
+	if (ret == -EBUSY)
+		log_error("%s: another server keeps a device of this name there", path);
+	else if (ret)
+		log_error("%s: %s", beside, strerror(-ret));
+	return ret;
 }
 
 int keep_load(struct fp_device *dev, const char *path)

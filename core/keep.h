@@ -11,6 +11,12 @@
 #include "device.h"
 
 /*
+ * Claims `path` for this process, by a lock file beside it: *lock is to be closed at the end. -EBUSY
+ * when another has it, -errno, said to the log.
+ */
+int keep_claim(const char *path, int *lock);
+
+/*
  * Puts the device into the state that `path` holds; one that is not there is none. -EINVAL when it
  * is not the state of such a device, another -errno when it can't be read, said to the log: the
  * device is not to be used then.

@@ -31,8 +31,9 @@ struct served {
 	struct address address;
 	const char *file; /* its socket's, as long as that is ours; NULL: none */
 	struct admission admission;
-	char *state;   /* the file in which the device's state is kept; NULL: nowhere */
-	int listen_fd; /* -1: it has one client and no more */
+	char *state;	/* the file in which the device's state is kept; NULL: nowhere */
+	int state_lock; /* -1: none */
+	int listen_fd;	/* -1: it has one client and no more */
 	struct ring_op accept;
 	struct ring_op retry;
 	enum command_io_fds io_fds;
@@ -217,10 +218,15 @@ static int listen_at(struct served *served, const char *text)
 
 static int load(struct served *served, const struct served_options *options)
 {
+	int ret;
+
 	if (asprintf(&served->state, "%s/%s.state", options->state_dir, options->name) < 0) {
 		served->state = NULL;
 		return -ENOMEM;
 	}
+	ret = keep_claim(served->state, &served->state_lock);
+	if (ret)
+		return ret;
 	if (!migration_is_offered(served->dev))
 		log_warn("%s: its state is not kept: such a device can't save it", served->name);
 	return keep_load(served->dev, served->state);
@@ -308,6 +314,7 @@ void served_close(struct served *served)
 	if (served->file)
 		unlink(served->file);
 	device_close(served->dev);
+	cleanup_close(&served->state_lock);
 	free(served->state);
 	free(served->name);
 	free(served);
@@ -327,6 +334,7 @@ int served_open(struct ring *ring, const struct served_options *options, struct 
 	served->observe = observe;
 	served->listen_fd = -1;
 	served->next_fd = -1;
+	served->state_lock = -1;
 	served->accept.done = accepted;
 	served->retry.done = retry_accept;
 	served->io_fds = options->io_fds;

@@ -129,6 +129,10 @@ FIXTURE_SETUP(place)
 
 FIXTURE_TEARDOWN(place)
 {
+	char lock[112];
+
+	snprintf(lock, sizeof(lock), "%s.lock", self->file);
+	unlink(lock);
 	unlink(self->file);
 	rmdir(self->state);
 	unlink(self->socket);
@@ -346,6 +350,24 @@ TEST_F(place, a_device_that_can_t_be_saved_is_served_and_one_line_says_so)
 	EXPECT_EQ(0, end(pid, SIGTERM));
 	EXPECT_FALSE(exists(self->file));
 	EXPECT_NE(NULL, strstr(log_of(self), "its state is not kept"));
+}
+
+TEST_F(place, a_second_server_can_not_keep_a_device_of_the_same_name_in_the_same_place)
+{
+	pid_t first = start(self, "testdev");
+	char other[sizeof(self->socket)];
+
+	use(self->socket);
+	memcpy(other, self->socket, sizeof(other));
+	snprintf(self->socket, sizeof(self->socket), "%s/second", self->dir);
+	EXPECT_EQ(1, await_end(start(self, "testdev")));
+	EXPECT_NE(NULL, strstr(log_of(self), "another server keeps a device of this name there"));
+	EXPECT_FALSE(exists(self->socket));
+	memcpy(self->socket, other, sizeof(other));
+	EXPECT_EQ(0, end(first, SIGTERM));
+	first = start(self, "testdev");
+	EXPECT_EQ(VALUE, value_at(self->socket, FP_BAR2, TESTDEV_SCRATCH));
+	EXPECT_EQ(0, end(first, SIGTERM));
 }
 
 TEST_F(place, a_place_that_is_no_directory_is_refused)
