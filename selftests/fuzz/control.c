@@ -440,7 +440,7 @@ static void do_hostile_probe(struct scene *scene, unsigned int who, struct fuzz_
 	with_hostile(input, probe_at_hostile, (uint8_t)who);
 }
 
-/* Words between newlines; the last one is none, so that nothing is ever started. */
+/* Words between newlines; the last one is bad, so that nothing is ever started. */
 static void do_words(struct scene *scene, unsigned int who, struct fuzz_input *input)
 {
 	struct fuzz_input bytes = fuzz_bytes(input);
@@ -452,12 +452,13 @@ static void do_words(struct scene *scene, unsigned int who, struct fuzz_input *i
 	(void)who;
 	fuzz_check(text, "there is memory");
 	add(&words, "fastpathd");
-	while (at && words.argc < MAX_WORDS - 1) {
+	while (at && words.argc < MAX_WORDS - 2) {
 		const char *word = strsep(&at, "\n");
 
 		if (strncmp(word, "--st", 4) || !strcmp(word, "--state=/dev/null"))
 			add(&words, word); /* --state makes directories */
 	}
+	add(&words, "--fd=none"); /* which the word before may take for its argument */
 	add(&words, "--fd=none");
 	run_main(&words, fp_main);
 	log_set_level(LOG_DEBUG);
