@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "asks.h"
 #include "channel.h"
 #include "cleanup.h"
 #include "log.h"
@@ -20,9 +21,6 @@
 
 /* A peer that sends nothing but nonsense gets this many lines in the log, and one that says so. */
 #define MAX_COMPLAINTS 32
-
-/* With so many unsent bytes a client that is to get an interrupt, too, is given up. */
-#define INTERRUPTS_HIGH_WATER (2u * CHANNEL_HIGH_WATER)
 
 /* How soon to look whether an answer that carries an fd has gone. */
 #define TWIN_LEAVES_NS 1000000
@@ -44,13 +42,12 @@ struct session {
 	bool has_ended;
 	/* Those that wait are being gone through: handlers may run then, and must not get at the list. */
 	bool is_looking;
-	bool has_missed;  /* progress() meanwhile */
-	bool has_hung_up; /* it will end as soon as the channel sees that */
+	bool has_missed; /* progress() meanwhile */
 	/* The twin's other end, until the answer that carries it has gone; -1: none. */
 	int twin_theirs;
 	struct ring_op twin_leaves;
 	struct wire_header reset; /* the one that the device has put off; cmd 0: none of ours */
-	uint16_t next_id;	  /* of our commands */
+	struct asks asks;
 	unsigned int complaints;
 };
 
@@ -298,7 +295,7 @@ static void handle(struct session *session, struct channel_msg *msg, uint64_t do
 /* The first of those that wait that need not any more; NULL: none. */
 static struct waiting *take_runnable(struct session *session)
 {
-	struct waiting *waiting;
+	struct waiting *waiting = NULL;
 
 	session->is_looking = true;
 	do {
@@ -306,11 +303,10 @@ static struct waiting *take_runnable(struct session *session)
 		waiting = waiting_take(&session->waiting, session->dev);
 	} while (!waiting && session->has_missed && !session->has_ended);
 	session->is_looking = false;
-	if (waiting && session->has_ended) {
-		waiting_free(waiting);
-		return NULL;
-	}
-	return waiting;
+	if (!waiting || !session->has_ended)
+		return waiting;
+	waiting_free(waiting);
+	return NULL;
 }
 
 static bool has_to_wait(struct session *session, const struct channel_msg *msg)
@@ -375,91 +371,28 @@ static void go_on(struct ring_op *op, int res, const struct ring_received *recei
 	catch_up(session);
 }
 
-/* ---- our own commands: DMA_READ, DMA_WRITE and VM_INTERRUPT ---- */
+/* ---- our own commands ---- */
 
 static int send_dma(struct device_link *link, struct transfer *transfer)
 {
-	struct session *session = of_link(link);
-	struct outbox *outbox = session->twin.fd >= 0 ? &session->twin_out : &session->out;
-	struct wire_header hdr = {
-		.msg_id = session->next_id++,
-		.cmd = transfer->write ? WIRE_DMA_WRITE : WIRE_DMA_READ,
-		.flags = WIRE_TYPE_COMMAND,
-	};
-	struct wire_dma_access access = { .address = transfer->iova, .count = transfer->asked };
-
-	transfer->msg_id = hdr.msg_id;
-	outbox_send(outbox, &hdr, &access, sizeof(access), transfer->at,
-		    transfer->write ? transfer->asked : 0);
-	patience_begin(&session->patience);
-	return session->channel.fd < 0 ? -ENOTCONN : 0;
+	return asks_dma(&of_link(link)->asks, transfer);
 }
 
-/*
- * A client that does not read its interrupts would have us keep them all. It can't be dropped right
- * here, in the middle of what a device does: the channel finds that the connection is over.
- */
-static void hang_up(struct session *session)
-{
-	if (session->has_hung_up)
-		return;
-	session->has_hung_up = true;
-	log_warn("%s: the client does not read its interrupts: hanging up", session->dev->name);
-	shutdown(session->channel.fd, SHUT_RDWR);
-}
-
-/* VM_INTERRUPT. It asks for no reply, so that nothing is in flight. */
 static void send_interrupt(struct irq_sink *sink, uint32_t index, uint32_t number)
 {
-	struct session *session =
-		of_link((struct device_link *)((char *)sink - offsetof(struct device_link, irqs)));
-	struct wire_vm_interrupt interrupt = { .index = index, .subindex = number };
-	struct wire_header hdr = {
-		.cmd = WIRE_VM_INTERRUPT,
-		.flags = WIRE_TYPE_COMMAND | WIRE_NO_REPLY,
-	};
+	struct device_link *link =
+		(struct device_link *)((char *)sink - offsetof(struct device_link, irqs));
 
-	if (session->channel.fd < 0)
-		return;
-	if (channel_unsent(&session->channel) > INTERRUPTS_HIGH_WATER) {
-		hang_up(session);
-		return;
-	}
-	hdr.msg_id = session->next_id++;
-	outbox_send(&session->out, &hdr, &interrupt, sizeof(interrupt), NULL, 0);
-}
-
-/* How many bytes went, or -errno; the data of a read is behind the fixed part. */
-static ssize_t dma_result(const struct transfer *transfer, const struct channel_msg *msg)
-{
-	uint16_t cmd = transfer->write ? WIRE_DMA_WRITE : WIRE_DMA_READ;
-	struct wire_dma_access access;
-
-	if (msg->hdr.cmd != cmd || msg->too_long)
-		return -EPROTO;
-	if (msg->hdr.flags & WIRE_ERROR)
-		return msg->hdr.error_no && msg->hdr.error_no < 4096 ? -(int)msg->hdr.error_no :
-								       -EIO;
-	if (msg->body_len < sizeof(access))
-		return -EPROTO;
-	memcpy(&access, msg->body, sizeof(access));
-	if (access.count > transfer->asked ||
-	    (!transfer->write && access.count > msg->body_len - sizeof(access)))
-		return -EPROTO;
-	return (ssize_t)access.count;
+	asks_interrupt(&of_link(link)->asks, index, number);
 }
 
 static void take_answer(struct session *session, const struct channel_msg *msg)
 {
-	struct transfer *transfer = transfer_find(session->dev, msg->hdr.msg_id);
 	struct refusal why = { 0 };
 
 	if (msg->hdr.cmd == WIRE_VM_INTERRUPT && session->peer.caps.vm_interrupt)
 		return; /* nobody asked for it, but the draft has one */
-	if (transfer)
-		transfer_answered(transfer, dma_result(transfer, msg),
-				  msg->body + sizeof(struct wire_dma_access));
-	else
+	if (!asks_take_answer(&session->asks, msg))
 		complain(session, msg, &why,
 			 refuse_value(&why, "it answers nothing that was asked: msg_id",
 				      msg->hdr.msg_id, -EINVAL));
@@ -630,6 +563,12 @@ int session_open(struct fp_device *dev, int fd, const struct session_options *op
 	};
 	session->out = (struct outbox){ .channel = &session->channel, .dev = dev };
 	session->twin_out = (struct outbox){ .channel = &session->twin, .dev = dev };
+	session->asks = (struct asks){
+		.dev = dev,
+		.out = &session->out,
+		.twin_out = &session->twin_out,
+		.patience = &session->patience,
+	};
 	session->twin.fd = -1;
 	session->twin_theirs = -1;
 	session->peer = (struct command_peer){
