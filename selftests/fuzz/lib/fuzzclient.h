@@ -28,11 +28,12 @@ struct fuzzclient_stream {
 };
 
 struct fuzzclient {
-	int fd;		/* -1: not connected */
-	int twin;	/* -1: none */
-	bool is_deaf;	/* does not read */
-	bool may_end;	/* the server has a reason to hang up */
-	bool is_broken; /* it has sent what is no message: nothing after that counts */
+	int fd;		     /* -1: not connected */
+	int twin;	     /* -1: none */
+	bool is_deaf;	     /* does not read */
+	bool may_end;	     /* the server has a reason to hang up */
+	bool twin_is_broken; /* the same of the twin: the server may not see our answers */
+	bool is_broken;	     /* it has sent what is no message: nothing after that counts */
 	bool negotiated;
 	size_t piece; /* what is sent next goes out in pieces of so many bytes; 0: whole */
 	uint16_t next_id;
