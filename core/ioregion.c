@@ -46,8 +46,9 @@ struct ioregion {
 	uint32_t region;
 	const struct iofd_plan *plan;
 	uint32_t fd_index;
-	int ours, theirs; /* -1: lost, or closed */
-	bool is_running;  /* a handler of an order of this */
+	int ours;   /* -1: lost, or closed */
+	int theirs; /* open until the end: an answer that takes it along may not have left yet */
+	bool is_running; /* a handler of an order of this */
 	struct parked *parked, **parked_end;
 	unsigned int nr_parked;
 	struct wire_ioregion_resp out; /* on its way */
@@ -65,7 +66,6 @@ static void shut(struct ioregion *ioregion)
 	ring_cancel(&ioregion->send);
 	ring_cancel(&ioregion->room);
 	ring_close_fd(ioregion->dev->ring, take_fd(&ioregion->ours));
-	close(take_fd(&ioregion->theirs));
 	deferred_disown(ioregion->dev, ioregion);
 	while (ioregion->parked) {
 		struct parked *parked = ioregion->parked;
@@ -409,7 +409,7 @@ int ioregion_open(struct fp_device *dev, uint32_t index, const struct iofd_plan 
 
 int ioregion_fd(const struct ioregion *ioregion)
 {
-	return ioregion->theirs;
+	return ioregion->ours < 0 ? -1 : ioregion->theirs;
 }
 
 void ioregion_close(struct ioregion *ioregion)
@@ -417,5 +417,6 @@ void ioregion_close(struct ioregion *ioregion)
 	if (!ioregion)
 		return;
 	shut(ioregion);
+	close(take_fd(&ioregion->theirs));
 	ring_before_submit(ioregion->dev->ring, &ioregion->reap);
 }
