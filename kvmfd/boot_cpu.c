@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* How a kernel finds the vCPU that it starts on: what the boot protocols have in common. */
 #include <asm/processor-flags.h>
+#include <assert.h>
 #include <linux/kvm.h>
 #include <string.h>
 
 #include "boot_format.h"
+#include "identity_map.h"
 
 #define GDT_ADDRESS 0x1000u
-#define PML4_ADDRESS 0x2000u
-#define PDPT_ADDRESS 0x3000u
-#define PD_ADDRESS 0x4000u /* four pages, one for each GiB */
+#define PML4_ADDRESS 0x2000u /* IDENTITY_MAP_BYTES from here */
 #define TABLES_END 0x8000u
-
-#define NR_GIB 4u
-#define ENTRIES 512u
+static_assert(PML4_ADDRESS + IDENTITY_MAP_BYTES <= TABLES_END, "they fit");
 
 /* Of page table entries: present, writable; and a page of 2 MiB. */
 #define PAGE_TABLE 0x03u
@@ -73,19 +71,6 @@ static void write_gdt(uint8_t *tables, bool is_64)
 	memcpy(tables + GDT_ADDRESS, gdt, sizeof(gdt));
 }
 
-static void write_page_tables(uint8_t *tables)
-{
-	uint64_t *pml4 = (uint64_t *)(tables + PML4_ADDRESS);
-	uint64_t *pdpt = (uint64_t *)(tables + PDPT_ADDRESS);
-	uint64_t *pd = (uint64_t *)(tables + PD_ADDRESS);
-
-	pml4[0] = PDPT_ADDRESS | PAGE_TABLE;
-	for (uint64_t i = 0; i < NR_GIB; i++)
-		pdpt[i] = (PD_ADDRESS + i * 4096) | PAGE_TABLE;
-	for (uint64_t i = 0; i < NR_GIB * ENTRIES; i++)
-		pd[i] = i << 21 | PAGE_2M;
-}
-
 static int set_special_registers(const struct boot *boot, bool is_64)
 {
 	struct vcpu *vcpu = boot->machine->vcpu;
@@ -114,7 +99,7 @@ static int set_up(const struct boot *boot, bool is_64, struct kvm_regs *regs)
 	memset(tables, 0, TABLES_END);
 	write_gdt(tables, is_64);
 	if (is_64)
-		write_page_tables(tables);
+		identity_map_write(tables + PML4_ADDRESS, PML4_ADDRESS, PAGE_TABLE, PAGE_2M);
 	regs->rip = boot->entry;
 	regs->rflags = X86_EFLAGS_FIXED;
 	ret = set_special_registers(boot, is_64);

@@ -2,12 +2,14 @@
 #include "longmode.h"
 
 #include <asm/processor-flags.h>
+#include <assert.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <linux/kvm.h>
 #include <stdbool.h>
 #include <string.h>
 
+#include "identity_map.h"
 #include "log.h"
 #include "postmortem.h"
 
@@ -16,12 +18,8 @@
 #define TSS_ADDRESS 0x2000u /* and the two pages behind it */
 #define IDT_ADDRESS 0x5000u
 #define STUBS_ADDRESS 0x6000u /* one for each exception */
-#define PML4_ADDRESS 0x8000u
-#define PDPT_ADDRESS 0x9000u
-#define PD_ADDRESS 0xa000u /* four pages, one for each GiB */
-
-#define NR_GIB 4u
-#define ENTRIES 512u
+#define PML4_ADDRESS 0x8000u  /* IDENTITY_MAP_BYTES from here */
+static_assert(PML4_ADDRESS + IDENTITY_MAP_BYTES <= LONGMODE_TABLES_END, "they fit");
 
 /* Of page table entries: Intel SDM volume 3, "Paging". Accessed and dirty spare the CPU a write. */
 enum {
@@ -192,19 +190,6 @@ static void write_idt(uint8_t *tables, uint32_t fault_address)
 	}
 }
 
-static void write_page_tables(uint8_t *tables)
-{
-	uint64_t *pml4 = (uint64_t *)(tables + PML4_ADDRESS);
-	uint64_t *pdpt = (uint64_t *)(tables + PDPT_ADDRESS);
-	uint64_t *pd = (uint64_t *)(tables + PD_ADDRESS);
-
-	pml4[0] = PDPT_ADDRESS | PAGE_TABLE;
-	for (uint64_t i = 0; i < NR_GIB; i++)
-		pdpt[i] = (PD_ADDRESS + i * 4096) | PAGE_TABLE;
-	for (uint64_t i = 0; i < NR_GIB * ENTRIES; i++)
-		pd[i] = i << 21 | PAGE_2M;
-}
-
 static int set_special_registers(struct vcpu *vcpu)
 {
 	struct kvm_sregs sregs;
@@ -253,7 +238,7 @@ int longmode_setup(struct vcpu *vcpu, const struct memory *memory,
 	write_gdt(tables + GDT_ADDRESS);
 	write_tss(tables + TSS_ADDRESS);
 	write_idt(tables, entry->fault_address);
-	write_page_tables(tables);
+	identity_map_write(tables + PML4_ADDRESS, PML4_ADDRESS, PAGE_TABLE, PAGE_2M);
 	ret = set_special_registers(vcpu);
 	return ret ? ret : vcpu_set_regs(vcpu, &regs);
 }
