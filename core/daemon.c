@@ -85,7 +85,7 @@ static const struct option long_options[] = {
 static const struct fp_key common_keys[] = {
 	{ .name = "name", .help = "what the device is called; default: NAME, NAME-2 and so on" },
 	{ .name = "socket",
-	  .help = "ADDRESS to listen at; needed unless --socket-path or --fd is given" },
+	  .help = "ADDRESS to listen at; needed unless --socket-path, --fd or systemd gives one" },
 	{ .name = "mode", .help = "of a UNIX socket's file, octal; default 0600" },
 	{ .name = "uid", .help = "the only user who may connect to a UNIX socket, a number" },
 	{ .name = "allow-remote",

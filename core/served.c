@@ -269,7 +269,9 @@ static int start(struct served *served, const struct served_options *options, in
 	int ret;
 
 	if (asprintf(&served->name, "%s at %s", options->class_->name,
-		     options->socket ? options->socket : "the given fd") < 0) {
+		     options->socket	 ? options->socket :
+		     options->fd_listens ? "a passed socket" :
+					   "the given fd") < 0) {
 		served->name = NULL;
 		return -ENOMEM;
 	}
