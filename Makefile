@@ -16,6 +16,7 @@ CC := gcc
 endif
 PREFIX ?= /usr/local
 LIBDIR ?= $(PREFIX)/lib
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 JOBS ?= 1
 CLANG_FORMAT ?= clang-format-14
 CLANG_TIDY ?= clang-tidy-14
@@ -65,7 +66,9 @@ LIBRARIES := $(addprefix $B/,$(foreach lib,libfastpath libfastpath-client,$(lib)
 MEMBERS := $(CORE) $(CTL) $(KVMFD) $(DEVICES) $(BENCH) $(TEST_LIB) $(FUZZ_LIB)
 OBJECTS := $(sort $(MEMBERS) $(call obj,$(MAINS) $(TEST_MAINS) $(KERNEL_TEST_MAINS) $(GUEST_TEST_MAINS) $(FUZZ_MAINS)))
 
-all: $(LIBRARIES) $(PROGRAMS) $(PAYLOADS) $B/fastpath.pc $B/fastpath-client.pc $B/fastpathd.json
+GENERATED := $(addprefix $B/,fastpath.pc fastpath-client.pc fastpathd.json fastpathd@.service)
+
+all: $(LIBRARIES) $(PROGRAMS) $(PAYLOADS) $(GENERATED)
 
 # ---- flags; CFLAGS and LDFLAGS are the user's and come last --------------------------------------
 
@@ -110,7 +113,7 @@ PKG_BENCH := libnl-3.0 libnl-genl-3.0
 
 # Included, so that make builds it first and starts over: pkg-config is asked only once the packages
 # are there, and only once.
-ifneq ($(filter-out help clean format deps-lint,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out help clean format deb deps-lint,$(or $(MAKECMDGOALS),all)),)
 include build/deps.mk
 
 # $(call stamp,FILE,VARIABLE): makes FILE newer than what was built with another value of VARIABLE.
@@ -273,6 +276,8 @@ $B/fastpath-client.pc: $B/.places
 	$(file >$@,$(call PC,fastpath-client,a vfio-user client))
 $B/fastpathd.json: $B/.places
 	$(file >$@,$(BACKEND))
+$B/fastpathd@.service: core/fastpathd@.service.in $B/.places
+	$(Q)sed 's|@BINDIR@|$(PREFIX)/bin|' $< >$@
 
 # ---- targets -------------------------------------------------------------------------------------
 
@@ -411,8 +416,24 @@ install: all ## into PREFIX (/usr/local), below DESTDIR
 	$(call install_library,fastpath)
 	$(call install_library,fastpath-client)
 	install -D -m 644 -t $(DEST)/share/vfio-user $B/fastpathd.json
-	$(foreach man,$(wildcard docs/*.[157]),install -D -m 644 -t \
+	install -D -m 644 -t $(DESTDIR)$(UNITDIR) $B/fastpathd@.service core/fastpathd@.socket
+	install -D -m 644 core/fastpath.bash $(DEST)/share/bash-completion/completions/fastpathd
+	$(foreach program,fastpathctl fastpath-vmm fastpath-bench,ln -sf fastpathd \
+		$(DEST)/share/bash-completion/completions/$(program) &&) true
+	$(foreach man,$(wildcard docs/*.[13578]),install -D -m 644 -t \
 		$(DEST)/share/man/man$(subst .,,$(suffix $(man))) $(man) &&) true
+
+# The packaging is .debian/, as the top level has no room for a debian/.
+DEB := build/deb/fastpath-$(VERSION)
+
+deb: build/.deps-deb ## Debian packages, into build/deb, and what lintian says of them
+	$(call say,PACKAGE,$(DEB))
+	$(Q)rm -rf build/deb && mkdir -p $(DEB)
+	$(Q)tar -c --exclude=./build --exclude=./.git . | tar -x -C $(DEB)
+	$(Q)mv $(DEB)/.debian $(DEB)/debian
+	$(Q)cd $(DEB) && dpkg-buildpackage -us -uc $(if $V,,>../build.log 2>&1 || { tail -20 ../build.log; exit 1; })
+	$(Q)lintian --allow-root --fail-on error build/deb/*.changes
+	$(Q)ls build/deb/*.deb
 
 clean: ## remove build/
 	rm -rf build
@@ -422,4 +443,4 @@ help: ## this
 	@echo 'CC=gcc|clang  SAN=address,undefined|thread  V=1  JOBS=N (tests at a time)  CFLAGS=  LDFLAGS='
 
 .PHONY: all check check-qemu check-guest check-nested check-kernel bench-kernel kernel fuzz fuzz-programs bench lint format deps \
-	deps-lint install clean help
+	deps-lint install deb clean help

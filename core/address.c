@@ -195,6 +195,18 @@ int address_of_path(const char *path, struct address *address)
 	return parse_unix(path, path, ADDRESS_LISTEN, address);
 }
 
+int address_of_socket(int fd, struct address *address)
+{
+	struct address_at *at = &address->at[0];
+
+	*address = (struct address){ .nr = 1 };
+	at->len = sizeof(at->name);
+	if (getsockname(fd, (struct sockaddr *)&at->name, &at->len))
+		return -errno;
+	address->is_tcp = at->name.ss_family == AF_INET || at->name.ss_family == AF_INET6;
+	return 0;
+}
+
 const char *address_path(const struct address *address)
 {
 	const struct sockaddr_un *un = (const struct sockaddr_un *)&address->at[0].name;

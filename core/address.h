@@ -45,6 +45,9 @@ int address_parse(const char *text, enum address_use use, struct address *addres
 /* The address of the UNIX socket at `path`, whatever that looks like. -EINVAL, -ENAMETOOLONG. */
 int address_of_path(const char *path, struct address *address);
 
+/* What the socket `fd` is bound to. -errno of getsockname(). */
+int address_of_socket(int fd, struct address *address);
+
 /* The path of a UNIX socket; NULL: it is none. */
 const char *address_path(const struct address *address);
 

@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "activation.h"
 #include "cleanup.h"
 #include "fastpath.h"
 #include "log.h"
@@ -84,7 +85,7 @@ static const struct option long_options[] = {
 static const struct fp_key common_keys[] = {
 	{ .name = "name", .help = "what the device is called; default: NAME, NAME-2 and so on" },
 	{ .name = "socket",
-	  .help = "ADDRESS to listen at; needed unless --socket-path or --fd is given" },
+	  .help = "ADDRESS to listen at; needed unless --socket-path, --fd or systemd gives one" },
 	{ .name = "mode", .help = "of a UNIX socket's file, octal; default 0600" },
 	{ .name = "uid", .help = "the only user who may connect to a UNIX socket, a number" },
 	{ .name = "allow-remote",
@@ -337,6 +338,46 @@ static int parse_one(struct options *options, int opt, const char *program)
 	}
 }
 
+/* Sockets that were passed: to the devices of their names first, then to whoever has none. */
+static void place_passed(struct options *options, struct activation *passed)
+{
+	for (int by_name = 1; by_name >= 0; by_name--)
+		for (size_t i = 0; i < options->nr_wanted; i++) {
+			struct served_options *device = &options->wanted[i].device;
+
+			if (device->socket || device->fd >= 0)
+				continue;
+			device->fd = activation_take(passed, by_name ? device->name : NULL);
+			device->fd_listens = device->fd >= 0;
+		}
+}
+
+static int place_each(struct options *options)
+{
+	struct activation passed;
+	int ret = activation_open(&passed);
+	int left;
+
+	if (!ret)
+		place_passed(options, &passed);
+	for (size_t i = 0; i < options->nr_wanted && !ret; i++) {
+		const struct served_options *device = &options->wanted[i].device;
+
+		if (!device->socket && device->fd < 0) {
+			log_error("--device %s: no socket=ADDRESS", device->class_->name);
+			ret = -EINVAL;
+		}
+	}
+	left = ret ? -1 : activation_take(&passed, NULL);
+	if (left >= 0) {
+		log_error("LISTEN_FDS: no device is left for fd %d", left);
+		close(left);
+		ret = -EINVAL;
+	}
+	activation_close(&passed);
+	return ret;
+}
+
 /* --socket-path and --fd stand for one device's socket=. */
 static int place(struct options *options)
 {
@@ -359,13 +400,7 @@ static int place(struct options *options)
 		only->fd = options->fd;
 		return 0;
 	}
-	for (size_t i = 0; i < options->nr_wanted; i++)
-		if (!options->wanted[i].device.socket) {
-			log_error("--device %s: no socket=ADDRESS",
-				  options->wanted[i].device.class_->name);
-			return -EINVAL;
-		}
-	return 0;
+	return place_each(options);
 }
 
 static bool is_named(const struct options *options, const char *name)
@@ -446,8 +481,8 @@ static int parse(struct options *options, int argc, char **argv, const char *pro
 		ret = -EINVAL;
 	}
 	if (!ret)
-		ret = place(options);
-	return ret ? ret : name_devices(options);
+		ret = name_devices(options);
+	return ret ? ret : place(options);
 }
 
 /* fds are the clients' to use up: each brings some. The hard limit is what the user allows. */

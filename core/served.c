@@ -195,9 +195,22 @@ static int find_address(struct served *served, const char *text)
 	return ret ? ret : admission_check(&served->admission, &served->address, text);
 }
 
-static int listen_at(struct served *served, const char *text)
+/* From here on clients are let in. */
+static void listen_on(struct served *served, int fd)
 {
 	char bound[ADDRESS_TEXT];
+
+	served->listen_fd = fd;
+	if (served->address.is_tcp) {
+		address_bound_to(fd, bound);
+		log_warn("%s: listens at %s: tcp is neither authenticated nor encrypted",
+			 served->name, bound);
+	}
+	ring_accept(served->ring, &served->accept, fd);
+}
+
+static int listen_at(struct served *served, const char *text)
+{
 	int ret = find_address(served, text);
 
 	if (ret)
@@ -205,15 +218,25 @@ static int listen_at(struct served *served, const char *text)
 	ret = open_socket(served, text);
 	if (ret < 0)
 		return ret;
-	served->listen_fd = ret;
 	served->file = address_path(&served->address);
-	if (served->address.is_tcp) {
-		address_bound_to(ret, bound);
-		log_warn("%s: listens at %s: tcp is neither authenticated nor encrypted",
-			 served->name, bound);
-	}
-	ring_accept(served->ring, &served->accept, ret);
+	listen_on(served, ret);
 	return 0;
+}
+
+/* The file of a UNIX socket is of whoever opened it: its mode is, and it stays. */
+static int listen_on_passed(struct served *served, int *fd)
+{
+	int ret = address_of_socket(*fd, &served->address);
+
+	if (!ret && served->admission.mode) {
+		log_error("%s: mode= is for sockets that this program opens", served->name);
+		ret = -EINVAL;
+	}
+	if (!ret)
+		ret = admission_check(&served->admission, &served->address, "the passed one");
+	if (!ret)
+		listen_on(served, take_fd(fd));
+	return ret;
 }
 
 static int load(struct served *served, const struct served_options *options)
@@ -246,7 +269,9 @@ static int start(struct served *served, const struct served_options *options, in
 	int ret;
 
 	if (asprintf(&served->name, "%s at %s", options->class_->name,
-		     options->socket ? options->socket : "the given fd") < 0) {
+		     options->socket	 ? options->socket :
+		     options->fd_listens ? "a passed socket" :
+					   "the given fd") < 0) {
 		served->name = NULL;
 		return -ENOMEM;
 	}
@@ -260,10 +285,11 @@ static int start(struct served *served, const struct served_options *options, in
 	served->dev->traced = observe_has_file(served->observe) ? OBSERVE_TO_FILE : 0;
 	if (options->state_dir)
 		ret = load(served, options);
-	if (!ret)
-		ret = options->socket ? listen_at(served, options->socket) :
-					talk_on(served, take_fd(fd));
-	return ret;
+	if (ret)
+		return ret;
+	if (options->socket)
+		return listen_at(served, options->socket);
+	return options->fd_listens ? listen_on_passed(served, fd) : talk_on(served, take_fd(fd));
 }
 
 bool served_has_work(const struct served *served)

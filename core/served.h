@@ -16,8 +16,9 @@ struct served;
 struct served_options {
 	const struct fp_class *class_;
 	const char *name;   /* of the device, no other in this server has it */
-	const char *socket; /* address to listen at; NULL: `fd` is connected already */
+	const char *socket; /* address to listen at; NULL: `fd` is connected already, or listens */
 	int fd;
+	bool fd_listens;
 	struct admission admission;
 	enum command_io_fds io_fds;
 	const char *state_dir;	      /* where the state is kept, in NAME.state; NULL: nowhere */
@@ -29,8 +30,8 @@ struct served_options {
 struct observe;
 
 /*
- * Makes the device and listens at its socket, or starts to talk on its fd, which is taken also on
- * failure. *out is to be given to served_close(). -errno of device_open(), address_parse(),
+ * Makes the device and listens at its socket, or at its fd or starts to talk on it; the fd is taken
+ * also on failure. *out is to be given to served_close(). -errno of device_open(), address_parse(),
  * admission_check() or socket_listen_at(), said to the log. The options and `observe` (NULL: nobody looks on)
  * have to live as long as it does.
  */

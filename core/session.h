@@ -16,7 +16,7 @@ typedef void session_ended_fn(void *opaque);
 
 struct session_options {
 	enum command_io_fds io_fds;
-	uint64_t client_timeout_ns; /* see fastpathd(1); 0: none */
+	uint64_t client_timeout_ns; /* see fastpathd(8); 0: none */
 	session_ended_fn *ended;
 	void *opaque;
 };

@@ -16,6 +16,45 @@
 /* What the child tells its parent when it can't become the program. */
 #define NOT_STARTED 125
 
+#define FIRST_PASSED 3
+#define MAX_PASSED 4u
+
+static struct {
+	int fds[MAX_PASSED];
+	unsigned int nr;
+	const char *names;
+} passed;
+
+void program_pass(const int *fds, unsigned int nr, const char *names)
+{
+	if (nr > MAX_PASSED)
+		abort();
+	memcpy(passed.fds, fds, nr * sizeof(*fds));
+	passed.nr = nr;
+	passed.names = names;
+}
+
+/* In the child. */
+static void pass(void)
+{
+	char text[16];
+	int copies[MAX_PASSED];
+
+	if (!passed.nr)
+		return;
+	for (unsigned int i = 0; i < passed.nr; i++) /* out of the way of each other */
+		copies[i] = fcntl(passed.fds[i], F_DUPFD_CLOEXEC, 100);
+	for (unsigned int i = 0; i < passed.nr; i++)
+		if (dup2(copies[i], FIRST_PASSED + (int)i) < 0)
+			_exit(NOT_STARTED);
+	snprintf(text, sizeof(text), "%d", (int)getpid());
+	setenv("LISTEN_PID", text, 1);
+	snprintf(text, sizeof(text), "%u", passed.nr);
+	setenv("LISTEN_FDS", text, 1);
+	if (passed.names)
+		setenv("LISTEN_FDNAMES", passed.names, 1);
+}
+
 const char *program_path(const char *name)
 {
 	static char path[4096];
@@ -57,6 +96,7 @@ become(const char *path, const char *const *args, const int *pipes, bool no_dev)
 	if (dup2(pipes[1], STDOUT_FILENO) < 0 || dup2(pipes[3], STDERR_FILENO) < 0 ||
 	    (no_dev && hide_dev()))
 		_exit(NOT_STARTED);
+	pass();
 	execv(path, (char **)argv);
 	_exit(NOT_STARTED);
 }

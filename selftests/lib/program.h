@@ -29,6 +29,12 @@ const char *program_path(const char *name);
  */
 int program_start(struct program *program, const char *name, const char *const *args, bool no_dev);
 
+/*
+ * Programs that are started from now on get `nr` sockets (4 at most) the way systemd passes them,
+ * with LISTEN_FDNAMES=`names` unless that is NULL. The fds stay the caller's.
+ */
+void program_pass(const int *fds, unsigned int nr, const char *names);
+
 /* Waits for the first line of its stdout, which `said` will lack. False: it ended without. */
 bool program_await_line(struct program *program);
 
