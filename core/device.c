@@ -13,34 +13,6 @@
 /* Lines about windows that failed, for each client. */
 #define MAX_FAILED_LOGGED 32
 
-/* ---- classes ---- */
-
-#define MAX_CLASSES 64
-
-static const struct fp_class *classes[MAX_CLASSES];
-static size_t nr_classes;
-
-void fp_register(const struct fp_class *class_)
-{
-	if (nr_classes < MAX_CLASSES)
-		classes[nr_classes++] = class_;
-	else
-		log_error("device class %s: more than %d classes", class_->name, MAX_CLASSES);
-}
-
-const struct fp_class *device_class_at(size_t i)
-{
-	return i < nr_classes ? classes[i] : NULL;
-}
-
-const struct fp_class *device_class(const char *name)
-{
-	for (size_t i = 0; i < nr_classes; i++)
-		if (!strcmp(classes[i]->name, name))
-			return classes[i];
-	return NULL;
-}
-
 /* ---- keys ---- */
 
 const struct fp_key *device_key(const struct fp_class *class_, const char *name)

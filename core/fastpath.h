@@ -311,6 +311,24 @@ struct fp_class {
 	int (*precopy)(struct fp_device *dev, struct fp_stream *to);
 };
 
+/*
+ * What of this header a device that is built apart relies on: it changes with any layout or meaning
+ * in it, and a server refuses a device that was built against another.
+ */
+#define FP_ABI 1u
+
+/* See fp_register(). */
+FP_PUBLIC void fp_register_class(const struct fp_class *class_, uint32_t abi, size_t class_bytes);
+
+/*
+ * Makes the class known, which has to live as long as the program. One of another ABI, one whose
+ * name is taken, and more than 64 are refused, said to the log.
+ */
+static inline void fp_register(const struct fp_class *class_)
+{
+	fp_register_class(class_, FP_ABI, sizeof(*class_));
+}
+
 /* Defines a class and registers it when the program or library that holds it is loaded. */
 #define FP_DEVICE(ident)                                                \
 	static const struct fp_class ident##_class;                     \
@@ -319,8 +337,6 @@ struct fp_class {
 		fp_register(&ident##_class);                            \
 	}                                                               \
 	static const struct fp_class ident##_class
-
-FP_PUBLIC void fp_register(const struct fp_class *class_);
 
 /*
  * A whole vfio-user server with the registered classes: fastpathd's main(). Returns the exit status.
