@@ -466,6 +466,14 @@ FP_PUBLIC void *fp_dma(struct fp_device *dev, uint64_t iova, size_t len, bool wr
  */
 FP_PUBLIC int fp_irq_trigger(struct fp_device *dev, enum fp_irq_index index, uint32_t number);
 
+/*
+ * Holds INTx high, or lets go of it: while it is high it fires, once, and again each time that the
+ * client unmasks it, as the guest's end of interrupt does. For a device with several reasons, of
+ * which a guest may have dealt with one. It is the device's, whoever the client is; a reset lowers
+ * it, and load() has to raise it anew. 0; -EINVAL when the device has no INTx.
+ */
+FP_PUBLIC int fp_irq_level(struct fp_device *dev, bool high);
+
 /* What a stream holds at most, bytes: all of a state that comes in, or what the client has not
  * read yet of one that goes out. */
 #define FP_STREAM_MAX ((size_t)256 << 20)
