@@ -227,6 +227,9 @@ $B/%.so:
 	$(Q)ln -sf $(@F) $@.$(SOVERSION)
 
 $B/fastpathd: $B/obj/core/fastpathd.o $(DEVICES) $B/libfastpath.a
+# Modules find fp_*() in the program, all of them, also those that no device in here calls.
+$B/fastpathd: LINK += -rdynamic
+$B/fastpathd: WHOLE := -Wl,--whole-archive $B/libfastpath.a -Wl,--no-whole-archive
 $B/fastpathctl: $B/obj/core/fastpathctl.o $(CTL) $B/libfastpath.a
 $B/fastpath-vmm: $B/obj/kvmfd/fastpath-vmm.o $B/libkvmfd.a $B/libfastpath.a
 $B/fastpath-bench: $(BENCH) $B/libkvmfd.a $B/libfastpath.a
@@ -244,7 +247,7 @@ $(FUZZ_PROGRAMS): PKG_LIBS += $(if $(findstring fuzzer,$(SAN)),-fsanitize=fuzzer
 $(PROGRAMS) $(TEST_PROGRAMS) $(FUZZ_PROGRAMS): $B/.members
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(LINKED) -pie -o $@ $(filter %.o %.a,$^) $(PKG_LIBS)
+	$(Q)$(LINKED) -pie -o $@ $(filter %.o,$^) $(or $(WHOLE),$(filter %.a,$^)) $(PKG_LIBS)
 
 # $(call PC,LIBRARY,DESCRIPTION)
 define PC

@@ -18,6 +18,7 @@
 #include "cleanup.h"
 #include "fastpath.h"
 #include "log.h"
+#include "registry.h"
 #include "server.h"
 
 #ifndef FASTPATH_VERSION
@@ -104,7 +105,7 @@ static void print_devices(FILE *to)
 {
 	const struct fp_class *class_;
 
-	for (size_t i = 0; (class_ = device_class_at(i)); i++) {
+	for (size_t i = 0; (class_ = registry_at(i)); i++) {
 		fprintf(to, "  %-10s %s\n", class_->name, class_->summary);
 		print_keys(to, class_->keys);
 	}
@@ -115,7 +116,8 @@ static void usage(FILE *to, const char *program)
 	fprintf(to,
 		"Usage: %s --device NAME[,key=value...] [--device ...] [options]\n"
 		"Serves vfio-user devices, each at an address of its own, until SIGTERM.\n\n"
-		"  --device NAME[,key=value...]  a device; repeatable\n"
+		"  --device NAME[,key=value...]  a device; repeatable. NAME with a slash, as in\n"
+		"                                ./mydev.so, is a module to load\n"
 		"  --socket-path=ADDRESS         where the one device listens\n"
 		"  --fd=N                        the one device's client is connected on fd N\n"
 		"  --wait=POLICY                 how to wait for work: block (the default), or\n"
@@ -177,6 +179,19 @@ static int sort_keys(struct wanted *wanted, size_t nr)
 	return 0;
 }
 
+static const struct fp_class *find_class(const char *text, const char *name)
+{
+	const struct fp_class *class_ = registry_find(name);
+
+	if (class_)
+		return class_;
+	if (registry_is_module(name))
+		return registry_load(name);
+	log_error("--device %s: no device '%s'; there are:", text, name);
+	print_devices(stderr);
+	return NULL;
+}
+
 static int parse_device(struct wanted *wanted, const char *text)
 {
 	struct served_options *device = &wanted->device;
@@ -192,12 +207,9 @@ static int parse_device(struct wanted *wanted, const char *text)
 			  MAX_KEYS);
 		return nr;
 	}
-	device->class_ = device_class(name);
-	if (!device->class_) {
-		log_error("--device %s: no device '%s'; there are:", text, name);
-		print_devices(stderr);
+	device->class_ = find_class(text, name);
+	if (!device->class_)
 		return -EINVAL;
-	}
 	device->name = keyval_get(wanted->pairs, (size_t)nr, "name");
 	device->socket = keyval_get(wanted->pairs, (size_t)nr, "socket");
 	device->fd = -1;

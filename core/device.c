@@ -13,34 +13,6 @@
 /* Lines about windows that failed, for each client. */
 #define MAX_FAILED_LOGGED 32
 
-/* ---- classes ---- */
-
-#define MAX_CLASSES 64
-
-static const struct fp_class *classes[MAX_CLASSES];
-static size_t nr_classes;
-
-void fp_register(const struct fp_class *class_)
-{
-	if (nr_classes < MAX_CLASSES)
-		classes[nr_classes++] = class_;
-	else
-		log_error("device class %s: more than %d classes", class_->name, MAX_CLASSES);
-}
-
-const struct fp_class *device_class_at(size_t i)
-{
-	return i < nr_classes ? classes[i] : NULL;
-}
-
-const struct fp_class *device_class(const char *name)
-{
-	for (size_t i = 0; i < nr_classes; i++)
-		if (!strcmp(classes[i]->name, name))
-			return classes[i];
-	return NULL;
-}
-
 /* ---- keys ---- */
 
 const struct fp_key *device_key(const struct fp_class *class_, const char *name)
@@ -415,6 +387,7 @@ int device_reset(struct fp_device *dev)
 	migration_reset(dev);
 	pci_reset(&dev->pci);
 	pci_msix_reset(dev);
+	irq_level(&dev->irqs[FP_INTX], false);
 	dev->is_resetting = true; /* it may be done before reset() returns */
 	if (dev->class_->reset)
 		ret = dev->class_->reset(dev);
@@ -480,6 +453,11 @@ void *fp_dma(struct fp_device *dev, uint64_t iova, size_t len, bool write)
 	if (at) /* what comes of that is seen when the handlers have returned */
 		ring_before_submit(dev->ring, &dev->look_at_memory);
 	return at;
+}
+
+int fp_irq_level(struct fp_device *dev, bool high)
+{
+	return irq_level(&dev->irqs[FP_INTX], high);
 }
 
 int fp_irq_trigger(struct fp_device *dev, enum fp_irq_index index, uint32_t number)

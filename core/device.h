@@ -94,12 +94,6 @@ static inline bool device_is_behind(const struct fp_device *dev)
 	return dev->link && dev->link->is_behind(dev->link);
 }
 
-/* The class called `name`, or NULL. */
-const struct fp_class *device_class(const char *name);
-
-/* The i-th registered class, NULL after the last. */
-const struct fp_class *device_class_at(size_t i);
-
 /*
  * Makes a device that lives on `ring`. `name` has to live as long as the device. -EINVAL for an unknown key, a bad value or a class that does not hold together, said
  * to the log; -ENOMEM; or what the class's open() says.

@@ -311,6 +311,24 @@ struct fp_class {
 	int (*precopy)(struct fp_device *dev, struct fp_stream *to);
 };
 
+/*
+ * What of this header a device that is built apart relies on: it changes with any layout or meaning
+ * in it, and a server refuses a device that was built against another.
+ */
+#define FP_ABI 1u
+
+/* See fp_register(). */
+FP_PUBLIC void fp_register_class(const struct fp_class *class_, uint32_t abi, size_t class_bytes);
+
+/*
+ * Makes the class known, which has to live as long as the program. One of another ABI, one whose
+ * name is taken, and more than 64 are refused, said to the log.
+ */
+static inline void fp_register(const struct fp_class *class_)
+{
+	fp_register_class(class_, FP_ABI, sizeof(*class_));
+}
+
 /* Defines a class and registers it when the program or library that holds it is loaded. */
 #define FP_DEVICE(ident)                                                \
 	static const struct fp_class ident##_class;                     \
@@ -319,8 +337,6 @@ struct fp_class {
 		fp_register(&ident##_class);                            \
 	}                                                               \
 	static const struct fp_class ident##_class
-
-FP_PUBLIC void fp_register(const struct fp_class *class_);
 
 /*
  * A whole vfio-user server with the registered classes: fastpathd's main(). Returns the exit status.
@@ -449,6 +465,14 @@ FP_PUBLIC void *fp_dma(struct fp_device *dev, uint64_t iova, size_t len, bool wr
  * that the client has not asked for, or has masked, is dropped (a masked one is kept pending).
  */
 FP_PUBLIC int fp_irq_trigger(struct fp_device *dev, enum fp_irq_index index, uint32_t number);
+
+/*
+ * Holds INTx high, or lets go of it: while it is high it fires, once, and again each time that the
+ * client unmasks it, as the guest's end of interrupt does. For a device with several reasons, of
+ * which a guest may have dealt with one. It is the device's, whoever the client is; a reset lowers
+ * it, and load() has to raise it anew. 0; -EINVAL when the device has no INTx.
+ */
+FP_PUBLIC int fp_irq_level(struct fp_device *dev, bool high);
 
 /* What a stream holds at most, bytes: all of a state that comes in, or what the client has not
  * read yet of one that goes out. */

@@ -74,7 +74,7 @@ static void set_mask(struct irq_kind *kind, struct irq *irq, bool masked)
 	if (masked)
 		return;
 	irq->pending = false;
-	if (was_pending)
+	if (was_pending || irq->high)
 		fire(kind, irq);
 }
 
@@ -154,6 +154,8 @@ static void set_eventfds(struct irq_kind *kind, const struct irq_request *reques
 		irq->pending = false;
 		if (request->nr_fds)
 			irq->eventfd = take_fd(&request->fds[i]);
+		if (irq->high)
+			fire(kind, irq);
 	}
 }
 
@@ -211,10 +213,28 @@ int irq_trigger(struct irq_kind *kind, uint32_t number)
 	return 0;
 }
 
+int irq_level(struct irq_kind *kind, bool high)
+{
+	struct irq *irq = &kind->irqs[0];
+	bool rises = high && !irq->high;
+
+	if (!(kind->flags & WIRE_IRQ_AUTOMASKED) || !kind->count)
+		return -EINVAL;
+	irq->high = high;
+	if (!high)
+		irq->pending = false;
+	if (rises && !irq->masked)
+		fire(kind, irq);
+	return 0;
+}
+
 void irq_by_message(struct irq_kind *kind, struct irq_sink *sink)
 {
 	kind->sink = sink;
 	kind->disabled = false;
+	for (uint32_t i = 0; i < kind->count; i++)
+		if (kind->irqs[i].high)
+			fire(kind, &kind->irqs[i]);
 }
 
 void irq_forget(struct irq_kind *kind)

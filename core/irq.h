@@ -16,6 +16,7 @@ struct irq {
 	int eventfd; /* signalled when it fires; -1: none */
 	bool masked;
 	bool pending; /* fired while masked */
+	bool high; /* the device's, who holds it so: fires again whenever it is not masked any more */
 };
 
 /* An eventfd of the client that masks or unmasks irq 0 when it is signalled. */
@@ -74,6 +75,9 @@ void irq_by_message(struct irq_kind *kind, struct irq_sink *sink);
 
 /* Fires one; see fp_irq_trigger(). */
 int irq_trigger(struct irq_kind *kind, uint32_t number);
+
+/* Holds interrupt 0 of the kind high, or not any more; see fp_irq_level(). */
+int irq_level(struct irq_kind *kind, bool high);
 
 /* Forgets what the client asked for and closes its fds. */
 void irq_forget(struct irq_kind *kind);

@@ -20,6 +20,7 @@
 #include "fuzz.h"
 #include "fuzzclient.h"
 #include "fuzzdev.h"
+#include "registry.h"
 #include "socket.h"
 
 #define MAX_STEPS 64
@@ -92,7 +93,7 @@ static void prepare(struct scene *scene, struct fuzz_input *input)
 static void open_server(struct scene *scene)
 {
 	struct served_options options = {
-		.class_ = device_class("fuzzdev"),
+		.class_ = registry_find("fuzzdev"),
 		.name = "fuzzdev",
 		.socket = scene->flags & SERVED_NO_LISTEN ? NULL : path,
 		.state_dir = scene->flags & SERVED_STATE ? dir : NULL,

@@ -12,13 +12,14 @@
 #include "device.h"
 #include "listen.h"
 #include "log.h"
+#include "registry.h"
 #include "server.h"
 #include "socket.h"
 
 static void __attribute__((noreturn)) serve(const char *path)
 {
 	const struct served_options device = {
-		.class_ = device_class("testdev"),
+		.class_ = registry_find("testdev"),
 		.socket = path,
 		.fd = -1,
 	};
