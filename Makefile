@@ -53,6 +53,7 @@ TEST_MAINS := $(wildcard selftests/*.c)
 KERNEL_TEST_MAINS := $(wildcard selftests/kernel/*.c)
 # With a guest of fastpath-vmm, in QEMU.
 GUEST_TEST_MAINS := $(wildcard selftests/guest/*.c)
+SOAK := $(call obj,$(wildcard selftests/soak/*.c))
 TEST_PROGRAMS := $(patsubst %.c,$B/%,$(TEST_MAINS) $(KERNEL_TEST_MAINS) $(GUEST_TEST_MAINS))
 FUZZ_MAINS := $(wildcard selftests/fuzz/*.c)
 FUZZ_PROGRAMS := $(FUZZ_MAINS:%.c=$B/%)
@@ -63,7 +64,7 @@ FUZZ_SEEDS := $(FUZZ_TEXTS:selftests/fuzz/%.txt=build/fuzz-seeds/%)
 PROGRAMS := $(addprefix $B/,$(basename $(notdir $(MAINS)))) \
 	$(if $(wildcard bench/*.c),$B/fastpath-bench)
 LIBRARIES := $(addprefix $B/,$(foreach lib,libfastpath libfastpath-client,$(lib).a $(lib).so))
-MEMBERS := $(CORE) $(CTL) $(KVMFD) $(DEVICES) $(BENCH) $(TEST_LIB) $(FUZZ_LIB)
+MEMBERS := $(CORE) $(CTL) $(KVMFD) $(DEVICES) $(BENCH) $(TEST_LIB) $(FUZZ_LIB) $(SOAK)
 OBJECTS := $(sort $(MEMBERS) $(call obj,$(MAINS) $(TEST_MAINS) $(KERNEL_TEST_MAINS) $(GUEST_TEST_MAINS) $(FUZZ_MAINS)))
 
 GENERATED := $(addprefix $B/,fastpath.pc fastpath-client.pc fastpathd.json fastpathd@.service)
@@ -236,6 +237,9 @@ $B/fastpath-bench: $(BENCH) $B/libkvmfd.a $B/libfastpath.a
 $(TEST_PROGRAMS): $B/%: $B/obj/%.o $(TEST_LIB) $(DEVICES) $B/libbench.a $B/libkvmfd.a $B/libfastpath.a
 $B/fastpath-bench $(TEST_PROGRAMS): PKG_LIBS += $(PKG_BENCH_LIBS) -lm
 
+$B/selftests/soak: $(SOAK) $(TEST_LIB) $B/libkvmfd.a $B/libfastpath.a
+$B/selftests/soak: PKG_LIBS += $(PKG_BENCH_LIBS) -lm
+
 # With libFuzzer's main(), or our own that only replays.
 $B/selftests/fuzz/control: $(CTL)
 $(FUZZ_PROGRAMS): $B/%: $B/obj/%.o \
@@ -244,7 +248,7 @@ $(FUZZ_PROGRAMS): $B/%: $B/obj/%.o \
 $B/selftests/fuzz/client: LINK += -Wl,--wrap=ring_turn
 $(FUZZ_PROGRAMS): PKG_LIBS += $(if $(findstring fuzzer,$(SAN)),-fsanitize=fuzzer)
 
-$(PROGRAMS) $(TEST_PROGRAMS) $(FUZZ_PROGRAMS): $B/.members
+$(PROGRAMS) $(TEST_PROGRAMS) $(FUZZ_PROGRAMS) $B/selftests/soak: $B/.members
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(LINKED) -pie -o $@ $(filter %.o,$^) $(or $(WHOLE),$(filter %.a,$^)) $(PKG_LIBS)
@@ -293,9 +297,10 @@ QEMU_PARTS := $(if $(filter qemu,$(TESTS)),$B/qemu-guest) \
 # What the scripts tcp and vsock run.
 AGAIN := $(if $(filter tcp vsock,$(TESTS)),$(addprefix $B/selftests/,\
 	commands feature in_flight pci stream transport))
+SOAK_PARTS := $(if $(filter soak,$(TESTS)),$B/selftests/soak)
 FUZZ_PARTS = $(if $(filter fuzz,$(TESTS)),$(FUZZ_PROGRAMS) $(FUZZ_SEEDS))
 
-check: all $(filter $B/%,$(TEST_PATHS)) $(QEMU_PARTS) $(AGAIN) $(FUZZ_PARTS) | build/.deps-check ## all selftests, or TESTS="NAME...", by prove
+check: all $(filter $B/%,$(TEST_PATHS)) $(QEMU_PARTS) $(AGAIN) $(FUZZ_PARTS) $(SOAK_PARTS) | build/.deps-check ## all selftests, or TESTS="NAME...", by prove
 	$(Q)FASTPATH_BUILD=$(abspath $B) SAN=$(SAN) \
 		prove $(if $V,-v) -j$(JOBS) -e .ci/tap $(TEST_PATHS)
 
@@ -372,6 +377,13 @@ fuzz: build/.deps-clang build/.deps-fuzz ## looks for inputs that do harm: SECON
 	$(Q)$(FUZZ_COVERED) fuzz-programs build/fuzz/coverage/fastpathd build/fuzz/coverage/fastpathctl
 	$(Q)selftests/fuzz/run $(SECONDS) $(FUZZ)
 
+HOURS ?= 1
+SOAK_ARGS ?= --seconds $(shell awk 'BEGIN { print int(3600 * $(HOURS)) }')
+
+soak: ## random clients, roads, resets, kills, moves against a model: HOURS=1, SAN=address,undefined
+	$(Q)$(MAKE) --no-print-directory B=$B $B/fastpathd $B/selftests/soak
+	$(Q)FASTPATH_BUILD=$(abspath $B) $B/selftests/soak $(SOAK_ARGS)
+
 bench: all ## what each road costs on this host; BENCH_ARGS="..."
 	$(Q)$B/fastpath-bench $(BENCH_ARGS)
 
@@ -445,5 +457,5 @@ help: ## this
 	@awk -F': .*## ' '/^[a-z-]+:.*## / { printf "make %-13s%s\n", $$1, $$2 }' Makefile
 	@echo 'CC=gcc|clang  SAN=address,undefined|thread  V=1  JOBS=N (tests at a time)  CFLAGS=  LDFLAGS='
 
-.PHONY: all check check-qemu check-guest check-nested check-kernel bench-kernel kernel fuzz fuzz-programs bench lint format deps \
+.PHONY: all check check-qemu check-guest check-nested check-kernel bench-kernel kernel fuzz fuzz-programs soak bench lint format deps \
 	deps-lint install deb clean help
