@@ -288,7 +288,7 @@ static void run_errands(struct ring_hook *hook)
 		(struct fp_device *)((char *)hook - offsetof(struct fp_device, errand_hook));
 	int ret;
 
-	if (!dev->errands || dev->deferred || dev->transfers || dev->is_resetting)
+	if (!dev->errands || device_is_busy(dev) || dev->is_resetting)
 		return;
 	ret = device_reset(dev);
 	dev->errand_resets = ret == FP_LATER;
@@ -316,6 +316,7 @@ void device_progress(struct fp_device *dev)
 
 static void dispose(struct fp_device *dev)
 {
+	file_io_close(dev); /* of a device that could not be opened */
 	ring_hook_drop(&dev->look_at_memory);
 	ring_hook_drop(&dev->errand_hook);
 	finish_errands(dev, -ESHUTDOWN);
@@ -364,6 +365,7 @@ void device_attach(struct fp_device *dev, bool irqs_by_message)
 void device_detach(struct fp_device *dev)
 {
 	dev->link = NULL;
+	file_io_detach(dev);
 	transfer_abandon(dev, -ENOTCONN);
 	iofd_withdraw(dev);
 	migration_detach(dev);
@@ -416,6 +418,7 @@ void device_close(struct fp_device *dev)
 	if (!dev)
 		return;
 	device_detach(dev);
+	file_io_close(dev);
 	if (dev->class_->close)
 		dev->class_->close(dev);
 	dispose(dev);

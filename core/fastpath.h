@@ -441,6 +441,58 @@ FP_PUBLIC void fp_dma_read(struct fp_device *dev, struct fp_dma_op *op, uint64_t
 FP_PUBLIC void fp_dma_write(struct fp_device *dev, struct fp_dma_op *op, uint64_t iova,
 			    const void *from, size_t len);
 
+/* A piece of memory that a file is read to or written from: guest memory, or the device's own. */
+struct fp_piece {
+	uint64_t iova; /* of guest memory, any, also across windows; when `own` is NULL */
+	void *own;
+	size_t len;
+};
+
+/* Something that is done to a file, embedded in the device's state. */
+struct fp_file_op {
+	/*
+	 * How many bytes went (0 where none go), or -errno: of the file; -EFAULT for guest memory
+	 * that is not mapped, or not so; -ENOTCONN when it was memory of a client that has gone;
+	 * -ECANCELED. May be called before the function that begins it returns. The op may be used
+	 * for the next one from here.
+	 */
+	void (*done)(struct fp_device *dev, struct fp_file_op *op, int64_t ret);
+	void *core[1]; /* not the device's */
+};
+
+/* As `offset` of a read or write: where the fd is. For what has no places: TAPs, terminals, sockets. */
+#define FP_STREAM UINT64_MAX
+
+/*
+ * Reads from `fd`, a file, block device, TAP..., at `offset` to the pieces, in their order; writes
+ * from them. Guest memory that this process has mapped is read and written in place. Any number at a
+ * time, in any order. Pieces, own memory and fd have to stay until done(). Fewer bytes than asked
+ * for went only at the end of a file, or of a stream. At most 2 GiB; -E2BIG above.
+ *
+ * Client's commands that must not overtake it (unmap, reset, those of migration that stop the device)
+ * wait until it is done. So a read that has to wait for somebody else must not be of guest memory: see
+ * fp_watch. Nothing waits for a read of FP_STREAM to own memory: it may take as long as it likes.
+ * An fd that is not to be waited for is in non-blocking mode: -EAGAIN.
+ */
+FP_PUBLIC void fp_file_read(struct fp_device *dev, struct fp_file_op *op, int fd, uint64_t offset,
+			    const struct fp_piece *pieces, size_t nr);
+FP_PUBLIC void fp_file_write(struct fp_device *dev, struct fp_file_op *op, int fd, uint64_t offset,
+			     const struct fp_piece *pieces, size_t nr);
+
+/* fsync(), or fdatasync() with `data_only`: of the writes that are done by now. */
+FP_PUBLIC void fp_file_sync(struct fp_device *dev, struct fp_file_op *op, int fd, bool data_only);
+
+/* fallocate(): holes and zeros, by `mode` (FALLOC_FL_*); block devices have it too. */
+FP_PUBLIC void fp_file_allocate(struct fp_device *dev, struct fp_file_op *op, int fd, int mode,
+				uint64_t offset, uint64_t len);
+
+/*
+ * Asks for an end: done() comes, soon, with -ECANCELED, or with what it was too late for. Nothing when
+ * it is done. To be waited for before memory or fd go; what is left when the device is closed is
+ * ended so, and done() called, before close().
+ */
+FP_PUBLIC void fp_file_cancel(struct fp_device *dev, struct fp_file_op *op);
+
 /*
  * What the client may map of region `index`: its byte 0, to which the offsets of `areas` are added.
  * Only the areas may be touched. From open() to the end of close(), whoever the client is; a reset
