@@ -395,8 +395,10 @@ int device_reset(struct fp_device *dev)
 		ret = dev->class_->reset(dev);
 	if (ret != FP_LATER)
 		dev->is_resetting = false;
-	if (!dev->is_resetting)
+	if (!dev->is_resetting) {
+		migration_tell(dev);
 		iofd_progress(dev);
+	}
 	return ret == FP_LATER && !dev->is_resetting ? 0 : ret;
 }
 
@@ -405,6 +407,7 @@ void fp_reset_done(struct fp_device *dev)
 	if (!dev->is_resetting)
 		return;
 	dev->is_resetting = false;
+	migration_tell(dev);
 	iofd_progress(dev);
 	if (dev->errand_resets)
 		finish_errands(dev, 0);

@@ -254,7 +254,7 @@ struct fp_key {
 	const char *help;
 };
 
-/* What the core tells a device of its client. */
+/* What the core tells a device of its client, and of itself. */
 enum fp_event {
 	FP_CLIENT_CAME, /* VERSION is done */
 	FP_CLIENT_GONE, /* its windows and interrupts with it */
@@ -265,6 +265,13 @@ enum fp_event {
 	 * reads as zeros, and what is stored there gets nowhere. It is still to be closed.
 	 */
 	FP_WINDOW_FAILED,
+	/*
+	 * The device stands from here, to be saved or because it was, and runs again. In between nothing
+	 * that a guest may notice happens: what comes from timers and fds is not acted upon. Rings are
+	 * kept, and come behind FP_RUNS.
+	 */
+	FP_STANDS,
+	FP_RUNS,
 };
 
 /* A device's state on its way to or from another server. */
@@ -287,7 +294,7 @@ struct fp_class {
 	 * see fp_alloc(). 0 or -errno, having said why with fp_error().
 	 */
 	int (*configure)(struct fp_device *dev, struct fp_class *own);
-	/* Optional: hears of the client. `window` is NULL except where the event is about one. */
+	/* Optional: hears of these. `window` is NULL except where the event is about one. */
 	void (*event)(struct fp_device *dev, enum fp_event event, const struct fp_window *window);
 
 	/*

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* virtio-rng: the host's random numbers (virtio 1.2, 5.4). The smallest virtio device there is. */
+#include <linux/virtio_ids.h>
+#include <sys/random.h>
+
+#include "virtio_pci.h"
+
+/* What one element gets: a driver that wants more asks again. */
+#define MAX_BYTES 256u
+
+static void filled(struct virtio_steps *steps)
+{
+	virtio_element_done(virtio_element_of(steps));
+}
+
+static void handle(struct virtio *virtio, struct virtio_element *element)
+{
+	size_t len = element->in_bytes < MAX_BYTES ? (size_t)element->in_bytes : MAX_BYTES;
+
+	(void)virtio;
+	/* So few are always there at once, and whole, unless the host has only just been started. */
+	if (!len || element->nr_out)
+		virtio_element_fail(element, "an element that is not just for random numbers");
+	else if (getrandom(element->own, len, GRND_NONBLOCK) != (ssize_t)len)
+		virtio_element_fail(element, "the host has no random numbers yet");
+	else
+		virtio_element_write(element, element->own, len, filled);
+}
+
+static const struct virtio_ops ops = {
+	.element_bytes = MAX_BYTES,
+	.handle = handle,
+};
+
+static int configure(struct fp_device *dev, struct fp_class *own)
+{
+	struct virtio *virtio = fp_state(dev);
+	int ret = virtio_init(virtio, dev, &ops, 1, 0);
+
+	return ret ? ret : virtio_pci_configure(virtio, own, VIRTIO_ID_RNG, 0xff0000);
+}
+
+static int reset(struct fp_device *dev)
+{
+	virtio_reset(fp_state(dev));
+	return 0;
+}
+
+static void event(struct fp_device *dev, enum fp_event event, const struct fp_window *window)
+{
+	(void)window;
+	virtio_event(fp_state(dev), event);
+}
+
+static int save(struct fp_device *dev, struct fp_stream *to)
+{
+	return virtio_save(fp_state(dev), to);
+}
+
+static int load(struct fp_device *dev, struct fp_stream *from)
+{
+	return virtio_load(fp_state(dev), from);
+}
+
+static void close_rng(struct fp_device *dev)
+{
+	virtio_close(fp_state(dev));
+}
+
+FP_DEVICE(virtio_rng) = {
+	.name = "virtio-rng",
+	.summary = "random numbers of the host",
+	.state_bytes = sizeof(struct virtio),
+	.configure = configure,
+	.reset = reset,
+	.event = event,
+	.save = save,
+	.load = load,
+	.close = close_rng,
+};
