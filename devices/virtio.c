@@ -30,7 +30,7 @@ static bool is_idle(const struct virtio *virtio)
 	return true;
 }
 
-void virtio_reset(struct virtio *virtio)
+static void reset(struct virtio *virtio)
 {
 	bool was_live = virtio->status & VIRTIO_CONFIG_S_DRIVER_OK;
 
@@ -54,7 +54,7 @@ void virtio_settle(struct virtio *virtio)
 	if (!virtio->is_resetting || !is_idle(virtio))
 		return;
 	virtio->resetting = NULL;
-	virtio_reset(virtio);
+	reset(virtio);
 	if (access)
 		fp_finish(virtio->dev, access, 0);
 }
@@ -63,7 +63,7 @@ void virtio_settle(struct virtio *virtio)
 static int begin_reset(struct virtio *virtio, struct fp_access *access)
 {
 	if (is_idle(virtio)) {
-		virtio_reset(virtio);
+		reset(virtio);
 		return 0;
 	}
 	virtio->resetting = fp_defer(virtio->dev, access);
@@ -157,8 +157,16 @@ int virtio_init(struct virtio *virtio, struct fp_device *dev, const struct virti
 	return 0;
 }
 
-void virtio_close(struct virtio *virtio)
+int virtio_on_reset(struct fp_device *dev)
 {
+	reset(fp_state(dev));
+	return 0;
+}
+
+void virtio_on_close(struct fp_device *dev)
+{
+	struct virtio *virtio = fp_state(dev);
+
 	for (uint16_t i = 0; i < virtio->nr_queues; i++)
 		virtqueue_close(&virtio->queues[i]);
 }
@@ -169,8 +177,11 @@ static void go_on(struct virtio *virtio)
 		virtqueue_look(&virtio->queues[i]);
 }
 
-void virtio_event(struct virtio *virtio, enum fp_event event)
+void virtio_on_event(struct fp_device *dev, enum fp_event event, const struct fp_window *window)
 {
+	struct virtio *virtio = fp_state(dev);
+
+	(void)window;
 	switch (event) {
 	case FP_CLIENT_CAME:
 		virtio->said = 0;
@@ -224,8 +235,9 @@ struct saved_queue {
 	uint8_t zeros[5];
 };
 
-int virtio_save(struct virtio *virtio, struct fp_stream *to)
+int virtio_on_save(struct fp_device *dev, struct fp_stream *to)
 {
+	const struct virtio *virtio = fp_state(dev);
 	struct saved saved = {
 		.version = STATE_VERSION,
 		.nr_queues = virtio->nr_queues,
@@ -286,12 +298,13 @@ static int load_queue(struct virtqueue *vq, const struct saved_queue *saved)
 	return 0;
 }
 
-int virtio_load(struct virtio *virtio, struct fp_stream *from)
+int virtio_on_load(struct fp_device *dev, struct fp_stream *from)
 {
+	struct virtio *virtio = fp_state(dev);
 	struct saved saved;
 	int ret = 0;
 
-	virtio_reset(virtio);
+	reset(virtio);
 	if (fp_stream_read(from, &saved, sizeof(saved)) || saved.version != STATE_VERSION ||
 	    saved.nr_queues != virtio->nr_queues)
 		return -EINVAL;

@@ -54,17 +54,15 @@ struct virtio {
 int virtio_init(struct virtio *virtio, struct fp_device *dev, const struct virtio_ops *ops,
 		uint16_t nr, size_t bytes);
 
-void virtio_close(struct virtio *virtio);
-
-/* DEVICE_RESET, for a class's reset(): nothing is under way. */
-void virtio_reset(struct virtio *virtio);
-
-/* For a class's event(). */
-void virtio_event(struct virtio *virtio, enum fp_event event);
-
-/* For a class's save() and load(), all but what the device itself has. */
-int virtio_save(struct virtio *virtio, struct fp_stream *to);
-int virtio_load(struct virtio *virtio, struct fp_stream *from);
+/*
+ * A class's callbacks, as they are for a device that has nothing to add: its state begins with a
+ * struct virtio. One that has calls them from its own.
+ */
+int virtio_on_reset(struct fp_device *dev);
+void virtio_on_event(struct fp_device *dev, enum fp_event event, const struct fp_window *window);
+int virtio_on_save(struct fp_device *dev, struct fp_stream *to);
+int virtio_on_load(struct fp_device *dev, struct fp_stream *from);
+void virtio_on_close(struct fp_device *dev);
 
 static inline bool virtio_has(const struct virtio *virtio, unsigned int feature)
 {

@@ -40,41 +40,14 @@ static int configure(struct fp_device *dev, struct fp_class *own)
 	return ret ? ret : virtio_pci_configure(virtio, own, VIRTIO_ID_RNG, 0xff0000);
 }
 
-static int reset(struct fp_device *dev)
-{
-	virtio_reset(fp_state(dev));
-	return 0;
-}
-
-static void event(struct fp_device *dev, enum fp_event event, const struct fp_window *window)
-{
-	(void)window;
-	virtio_event(fp_state(dev), event);
-}
-
-static int save(struct fp_device *dev, struct fp_stream *to)
-{
-	return virtio_save(fp_state(dev), to);
-}
-
-static int load(struct fp_device *dev, struct fp_stream *from)
-{
-	return virtio_load(fp_state(dev), from);
-}
-
-static void close_rng(struct fp_device *dev)
-{
-	virtio_close(fp_state(dev));
-}
-
 FP_DEVICE(virtio_rng) = {
 	.name = "virtio-rng",
 	.summary = "random numbers of the host",
 	.state_bytes = sizeof(struct virtio),
 	.configure = configure,
-	.reset = reset,
-	.event = event,
-	.save = save,
-	.load = load,
-	.close = close_rng,
+	.reset = virtio_on_reset,
+	.event = virtio_on_event,
+	.save = virtio_on_save,
+	.load = virtio_on_load,
+	.close = virtio_on_close,
 };

@@ -113,20 +113,23 @@ static void write_more(struct virtio_steps *steps)
 	virtio_steps_write(steps, piece.iova, at, n, element->left ? write_more : element->then);
 }
 
+void virtio_element_then(struct virtio_element *element, virtio_step_fn *step)
+{
+	element->steps.dev = element->vq->virtio->dev;
+	element->steps.failed = lost;
+	if (element->steps.runs)
+		virtio_steps_then(&element->steps, step);
+	else
+		virtio_steps_begin(&element->steps, step);
+}
+
 static void begin(struct virtio_element *element, void *at, size_t len, virtio_step_fn *first,
 		  virtio_step_fn *then)
 {
 	element->at = at;
 	element->left = len;
 	element->then = then;
-	element->steps.dev = element->vq->virtio->dev;
-	element->steps.failed = lost;
-	if (!len)
-		first = then;
-	if (element->steps.runs) /* from within one of its own */
-		virtio_steps_then(&element->steps, first);
-	else
-		virtio_steps_begin(&element->steps, first);
+	virtio_element_then(element, len ? first : then);
 }
 
 void virtio_element_read(struct virtio_element *element, void *to, size_t len, virtio_step_fn *next)

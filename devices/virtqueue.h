@@ -142,6 +142,9 @@ void virtio_element_read(struct virtio_element *element, void *to, size_t len,
 void virtio_element_write(struct virtio_element *element, const void *from, size_t len,
 			  virtio_step_fn *next);
 
+/* Has `step` run next, from within one of the element's steps or from elsewhere. */
+void virtio_element_then(struct virtio_element *element, virtio_step_fn *step);
+
 /* Takes the last `len` bytes of what the device writes away, all of one piece: where they are. */
 bool virtio_element_tail(struct virtio_element *element, size_t len, uint64_t *iova);
 

@@ -88,43 +88,16 @@ static int echo_configure(struct fp_device *dev, struct fp_class *own)
 	return virtio_pci_configure(&state->virtio, own, 42, 0x00ff00);
 }
 
-static int echo_reset(struct fp_device *dev)
-{
-	virtio_reset(fp_state(dev));
-	return 0;
-}
-
-static void echo_event(struct fp_device *dev, enum fp_event event, const struct fp_window *window)
-{
-	(void)window;
-	virtio_event(fp_state(dev), event);
-}
-
-static int echo_save(struct fp_device *dev, struct fp_stream *to)
-{
-	return virtio_save(fp_state(dev), to);
-}
-
-static int echo_load(struct fp_device *dev, struct fp_stream *from)
-{
-	return virtio_load(fp_state(dev), from);
-}
-
-static void echo_close(struct fp_device *dev)
-{
-	virtio_close(fp_state(dev));
-}
-
 FP_DEVICE(virtio_echo) = {
 	.name = "virtio-echo",
 	.summary = "gives back what it gets",
 	.state_bytes = sizeof(struct echo),
 	.configure = echo_configure,
-	.reset = echo_reset,
-	.event = echo_event,
-	.save = echo_save,
-	.load = echo_load,
-	.close = echo_close,
+	.reset = virtio_on_reset,
+	.event = virtio_on_event,
+	.save = virtio_on_save,
+	.load = virtio_on_load,
+	.close = virtio_on_close,
 };
 
 /* ---- in every way that a driver and a device may agree on ---- */
