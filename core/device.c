@@ -445,6 +445,17 @@ void fp_error(struct fp_device *dev, const char *fmt, ...)
 	log_error("%s: %s", dev->name, text);
 }
 
+void fp_note(struct fp_device *dev, const char *fmt, ...)
+{
+	char text[512];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	log_info("%s: %s", dev->name, text);
+}
+
 void fp_pci_serial(struct fp_device *dev, uint64_t serial)
 {
 	pci_set_serial(&dev->pci, serial);

@@ -360,6 +360,10 @@ FP_PUBLIC void *fp_alloc(struct fp_device *dev, size_t bytes);
 FP_PUBLIC void fp_error(struct fp_device *dev, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* The same for what is no error, and shown if the log is to have information. */
+FP_PUBLIC void fp_note(struct fp_device *dev, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
 /* What a write of up to 8 bytes says, or a doorbell's value. Bytes beyond `size` are 0. */
 static inline uint64_t fp_access_value(const struct fp_access *access)
 {
@@ -477,9 +481,10 @@ struct fp_file_op {
  * for went only at the end of a file, or of a stream. At most 2 GiB; -E2BIG above.
  *
  * Client's commands that must not overtake it (unmap, reset, those of migration that stop the device)
- * wait until it is done. So a read that has to wait for somebody else must not be of guest memory: see
- * fp_watch. Nothing waits for a read of FP_STREAM to own memory: it may take as long as it likes.
- * An fd that is not to be waited for is in non-blocking mode: -EAGAIN.
+ * wait until it is done. So between FP_STREAM and guest memory nothing waits for the other end: it is
+ * -EAGAIN when there is nothing, or no room; see fp_watch. Between FP_STREAM and own memory it may take
+ * as long as it likes, and no command waits for that. Streams should be in non-blocking mode: some, as
+ * terminals, would have the thread wait otherwise.
  */
 FP_PUBLIC void fp_file_read(struct fp_device *dev, struct fp_file_op *op, int fd, uint64_t offset,
 			    const struct fp_piece *pieces, size_t nr);

@@ -2,6 +2,7 @@
 #include "file_io.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 
 #include "cleanup.h"
@@ -28,6 +29,7 @@ struct file_job {
 	bool is_guests;	   /* there is guest memory among the pieces */
 	bool has_no_guest; /* any more: that client is gone */
 	bool is_cancelled;
+	bool polls; /* until a stream has something, or room */
 
 	const struct fp_piece *pieces;
 	size_t nr_pieces;
@@ -371,15 +373,45 @@ static void go_on(struct file_job *job, int64_t ret)
 		submit(job);
 }
 
+/* Of a file that can't try: looks first. */
+static void submit_if_ready(struct file_job *job)
+{
+	struct pollfd fd = {
+		.fd = job->what.fd,
+		.events = job->what.kind == RING_FILE_READ ? POLLIN : POLLOUT,
+	};
+
+	job->what.nowait = false;
+	if (poll(&fd, 1, 0) > 0)
+		submit(job);
+	else
+		job_end(job, -EAGAIN);
+}
+
+static void poll_first(struct file_job *job)
+{
+	job->polls = true;
+	if (job->what.kind == RING_FILE_READ)
+		ring_readable(job->dev->ring, &job->op, job->what.fd);
+	else
+		ring_writable(job->dev->ring, &job->op, job->what.fd);
+}
+
 static void file_done(struct ring_op *op, int res, const struct ring_received *received)
 {
 	struct file_job *job = (struct file_job *)op;
+	bool polled = job->polls;
 
 	(void)received;
-	if (res == -EINTR && job->is_cancelled)
+	job->polls = false;
+	if (job->is_cancelled && (res == -EINTR || res == -EAGAIN || polled))
 		res = -ECANCELED;
-	if (res == -EINTR) /* a signal, before anything went */
+	if (res == -EINTR || (polled && res >= 0)) /* a signal, before anything went */
 		submit(job);
+	else if (res == -EAGAIN && !job->is_awaited)
+		poll_first(job);
+	else if (res == -EOPNOTSUPP && job->what.nowait)
+		submit_if_ready(job);
 	else if (res < 0 || job->what.kind > RING_FILE_WRITE)
 		job_end(job, res);
 	else if (!job->buffer || job->what.kind == RING_FILE_WRITE || !res)
@@ -412,7 +444,8 @@ static void start(struct fp_device *dev, struct fp_file_op *public, struct ring_
 		public->done(dev, public, ret);
 		return;
 	}
-	job->is_awaited = job->is_guests || what.kind != RING_FILE_READ || !is_stream(job);
+	job->is_awaited = job->is_guests || !is_stream(job);
+	job->what.nowait = job->is_guests && is_stream(job);
 	job_begin(job);
 	begin_round(job);
 }

@@ -210,6 +210,7 @@ struct ring_file {
 	unsigned int nr_iov;
 	int mode;     /* ALLOCATE: fallocate()'s; SYNC: not 0: the data only */
 	uint64_t len; /* ALLOCATE, bytes */
+	bool nowait;  /* reads and writes: -EAGAIN instead of waiting; -EOPNOTSUPP of some files */
 };
 
 /*

@@ -83,12 +83,14 @@ static struct io_uring_sqe *sqe_get(struct ring *ring)
 
 static void prep_file(struct io_uring_sqe *sqe, const struct ring_file *file)
 {
+	int flags = file->nowait ? RWF_NOWAIT : 0;
+
 	switch (file->kind) {
 	case RING_FILE_READ:
-		io_uring_prep_readv(sqe, file->fd, file->iov, file->nr_iov, file->offset);
+		io_uring_prep_readv2(sqe, file->fd, file->iov, file->nr_iov, file->offset, flags);
 		break;
 	case RING_FILE_WRITE:
-		io_uring_prep_writev(sqe, file->fd, file->iov, file->nr_iov, file->offset);
+		io_uring_prep_writev2(sqe, file->fd, file->iov, file->nr_iov, file->offset, flags);
 		break;
 	case RING_FILE_SYNC:
 		io_uring_prep_fsync(sqe, file->fd, file->mode ? IORING_FSYNC_DATASYNC : 0);

@@ -27,6 +27,7 @@ enum {
 	DO_SYNC,
 	DO_PUNCH,
 	DO_CANCEL,
+	DO_NONBLOCK,
 };
 
 #define MAX_PIECES 4
@@ -85,6 +86,10 @@ static void run(struct fp_device *dev, struct scribe *scribe, uint64_t what)
 {
 	uint64_t offset = scribe->order.offset;
 
+	if (what == DO_NONBLOCK) {
+		fcntl(scribe->fd, F_SETFL, O_NONBLOCK);
+		return;
+	}
 	scribe->op.done = done;
 	scribe->busy = 1;
 	switch (what) {
@@ -433,9 +438,9 @@ FIXTURE_TEARDOWN(slow_file)
 	rmdir(self->dir);
 }
 
-static const struct order to_guest = { .offset = FP_STREAM,
-				       .nr = 1,
-				       .pieces = { { .iova = MEMORY_AT + 16, .len = 64 } } };
+/* Not as a stream: it is as slow as a disk may be. */
+static const struct order to_guest = { .nr = 1,
+				       .pieces = { { .iova = MEMORY_AT + 16, .len = 5 } } };
 static const struct order to_own = { .offset = FP_STREAM,
 				     .nr = 1,
 				     .pieces = { { .own = 1, .len = 64 } } };
@@ -506,6 +511,39 @@ TEST_F(slow_file, nothing_waits_for_a_read_of_a_stream_to_own_memory)
 	EXPECT_EQ(5, await(self->client, self->irq));
 	EXPECT_EQ(0, fpc_region_read(self->client, FP_BAR0, OWN, own, 5));
 	EXPECT_STREQ("hello", own);
+}
+
+TEST_F(slow_file, a_stream_to_guest_memory_is_not_waited_for)
+{
+	struct order order = to_guest;
+
+	order.offset = FP_STREAM;
+	EXPECT_EQ(-EAGAIN, have(self->client, self->irq, &order, DO_READ));
+	ASSERT_EQ(5, write(self->fifo, "hello", 5));
+	EXPECT_EQ(5, have(self->client, self->irq, &order, DO_READ));
+	EXPECT_STREQ("hello", (char *)self->memory + 16);
+}
+
+TEST_F(slow_file, a_stream_that_does_not_block_is_waited_for_by_own_memory)
+{
+	int64_t deadline = 0;
+	char bytes[4096];
+
+	ASSERT_EQ(0, fcntl(self->fifo, F_SETFL, O_NONBLOCK));
+	tell(self->client, &to_own, DO_NONBLOCK);
+	tell(self->client, &to_own, DO_READ);
+	EXPECT_EQ(1, ask(self->client, BUSY));
+	ASSERT_EQ(5, write(self->fifo, "hello", 5));
+	EXPECT_EQ(5, await(self->client, self->irq));
+	while (write(self->fifo, bytes, sizeof(bytes)) == sizeof(bytes))
+		;
+	tell(self->client, &to_own, DO_WRITE);
+	EXPECT_EQ(1, ask(self->client, BUSY));
+	EXPECT_EQ(0, fpc_reset(self->client));
+	while (ask(self->client, BUSY) && peer_time_left(&deadline))
+		if (read(self->fifo, bytes, sizeof(bytes)) <= 0)
+			break;
+	EXPECT_EQ(64, await(self->client, self->irq));
 }
 
 TEST_F(slow_file, what_is_cancelled_says_so_and_can_be_begun_anew)
