@@ -36,7 +36,7 @@ static void reset(struct virtio *virtio)
 
 	virtio->status = 0;
 	virtio->is_resetting = false;
-	virtio->isr = 0;
+	virtio_take_isr(virtio);
 	virtio->accepted = 0;
 	virtio->offered_select = virtio->accepted_select = 0;
 	virtio->queue_select = 0;
@@ -114,7 +114,16 @@ void virtio_interrupt(struct virtio *virtio, uint16_t vector, uint8_t isr)
 	}
 	/* A client with MSI-X has not asked for this one. */
 	virtio->isr |= isr;
-	fp_irq_trigger(virtio->dev, FP_INTX, 0);
+	fp_irq_level(virtio->dev, true);
+}
+
+uint8_t virtio_take_isr(struct virtio *virtio)
+{
+	uint8_t isr = virtio->isr;
+
+	virtio->isr = 0;
+	fp_irq_level(virtio->dev, false);
+	return isr;
 }
 
 void virtio_config_changed(struct virtio *virtio)
@@ -323,6 +332,7 @@ int virtio_on_load(struct fp_device *dev, struct fp_stream *from)
 	virtio->accepted_select = saved.accepted_select;
 	virtio->queue_select = saved.queue_select;
 	virtio->isr = saved.isr;
+	fp_irq_level(virtio->dev, virtio->isr);
 	virtio->generation = saved.generation;
 	virtio->status = ret ? 0 : saved.status;
 	if (!ret && saved.status & VIRTIO_CONFIG_S_DRIVER_OK && virtio->ops->live)

@@ -83,6 +83,9 @@ void virtio_config_changed(struct virtio *virtio);
 /* The status is written. 0, or FP_LATER: `access` is answered when what is under way has ended. */
 int virtio_set_status(struct virtio *virtio, struct fp_access *access, uint8_t status);
 
+/* The reasons for an interrupt without MSI-X, which are none from then on. */
+uint8_t virtio_take_isr(struct virtio *virtio);
+
 /* ---- for virtqueue ---- */
 
 /* Something has ended: a reset may have waited for it. */

@@ -194,10 +194,8 @@ static int write_common(struct virtio *virtio, struct fp_access *access)
 
 static void read_isr(struct virtio *virtio, struct fp_access *access)
 {
-	if (access->offset == VIRTIO_BAR_ISR) {
-		fp_access_answer(access, virtio->isr);
-		virtio->isr = 0;
-	}
+	if (access->offset == VIRTIO_BAR_ISR)
+		fp_access_answer(access, virtio_take_isr(virtio));
 }
 
 static void access_config(struct virtio *virtio, struct fp_access *access)
