@@ -420,11 +420,35 @@ static bool for_region(const struct fp_device *dev, const struct channel_msg *ms
 	return deferred_holds_up(dev, access.region);
 }
 
-/* Nothing may be in flight, transfers of guest memory neither. */
+/* Nothing may be in flight, neither transfers of guest memory nor what is done to files. */
 static bool for_all(const struct fp_device *dev, const struct channel_msg *msg)
 {
 	(void)msg;
+	return device_is_busy(dev);
+}
+
+/* As for_all(), but a disk that is never without anything in flight is not waited for. */
+static bool for_answers(const struct fp_device *dev, const struct channel_msg *msg)
+{
+	(void)msg;
 	return dev->deferred || dev->transfers;
+}
+
+static bool sets_state(const struct fp_device *dev, const struct channel_msg *msg)
+{
+	struct feature_call call = {
+		.dev = (struct fp_device *)dev,
+		.body = msg->body,
+		.len = msg->body_len,
+	};
+
+	return msg->body_len >= sizeof(struct wire_device_feature) && feature_sets_state(&call);
+}
+
+/* The log of dirty pages is asked for while the device is at work: what ends later is logged later. */
+static bool for_feature(const struct fp_device *dev, const struct channel_msg *msg)
+{
+	return sets_state(dev, msg) ? for_all(dev, msg) : for_answers(dev, msg);
 }
 
 /* What was sent by io fd before such a message is done before it; and what that begins is awaited. */
@@ -437,10 +461,8 @@ static void before_all(struct fp_device *dev, const struct channel_msg *msg)
 /* Likewise before a device stops. */
 static void before_feature(struct fp_device *dev, const struct channel_msg *msg)
 {
-	struct feature_call call = { .dev = dev, .body = msg->body, .len = msg->body_len };
-
-	if (msg->body_len >= sizeof(struct wire_device_feature))
-		feature_prepare(&call);
+	if (sets_state(dev, msg))
+		migration_prepare(dev);
 }
 
 /*
@@ -520,7 +542,7 @@ static const struct command commands[WIRE_CMD_END] = {
 		.min = sizeof(struct wire_device_feature),
 		.max = ANY,
 		.more = device_feature_room,
-		.waits = for_all,
+		.waits = for_feature,
 		.prepare = before_feature,
 	},
 	[WIRE_MIG_DATA_READ] = {
@@ -528,13 +550,13 @@ static const struct command commands[WIRE_CMD_END] = {
 		.min = sizeof(struct wire_mig_data),
 		.max = ANY,
 		.more = mig_data_read_room,
-		.waits = for_all,
+		.waits = for_answers,
 	},
 	[WIRE_MIG_DATA_WRITE] = {
 		.run = mig_data_write,
 		.min = sizeof(struct wire_mig_data),
 		.max = ANY,
-		.waits = for_all,
+		.waits = for_answers,
 	},
 	[WIRE_REGION_WRITE_MULTI] = {
 		.run = region_write_multi,

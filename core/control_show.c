@@ -145,6 +145,7 @@ static void put_state(struct json_object *object, const struct fp_device *dev)
 	put_number(windows, "bytes", dma_bytes(&dev->dma));
 	put_number(in_flight, "accesses", count_deferred(dev));
 	put_number(in_flight, "transfers", count_transfers(dev));
+	put_number(in_flight, "files", dev->files.nr);
 	put_bool(in_flight, "reset", dev->is_resetting);
 	put_number(object, "tracers", dev->traced / OBSERVE_LIVE);
 	if (migration_is_offered(dev))

@@ -288,7 +288,7 @@ static void run_errands(struct ring_hook *hook)
 		(struct fp_device *)((char *)hook - offsetof(struct fp_device, errand_hook));
 	int ret;
 
-	if (!dev->errands || dev->deferred || dev->transfers || dev->is_resetting)
+	if (!dev->errands || device_is_busy(dev) || dev->is_resetting)
 		return;
 	ret = device_reset(dev);
 	dev->errand_resets = ret == FP_LATER;
@@ -316,6 +316,7 @@ void device_progress(struct fp_device *dev)
 
 static void dispose(struct fp_device *dev)
 {
+	file_io_close(dev); /* of a device that could not be opened */
 	ring_hook_drop(&dev->look_at_memory);
 	ring_hook_drop(&dev->errand_hook);
 	finish_errands(dev, -ESHUTDOWN);
@@ -364,6 +365,7 @@ void device_attach(struct fp_device *dev, bool irqs_by_message)
 void device_detach(struct fp_device *dev)
 {
 	dev->link = NULL;
+	file_io_detach(dev);
 	transfer_abandon(dev, -ENOTCONN);
 	iofd_withdraw(dev);
 	migration_detach(dev);
@@ -393,8 +395,10 @@ int device_reset(struct fp_device *dev)
 		ret = dev->class_->reset(dev);
 	if (ret != FP_LATER)
 		dev->is_resetting = false;
-	if (!dev->is_resetting)
+	if (!dev->is_resetting) {
+		migration_tell(dev);
 		iofd_progress(dev);
+	}
 	return ret == FP_LATER && !dev->is_resetting ? 0 : ret;
 }
 
@@ -403,6 +407,7 @@ void fp_reset_done(struct fp_device *dev)
 	if (!dev->is_resetting)
 		return;
 	dev->is_resetting = false;
+	migration_tell(dev);
 	iofd_progress(dev);
 	if (dev->errand_resets)
 		finish_errands(dev, 0);
@@ -416,6 +421,7 @@ void device_close(struct fp_device *dev)
 	if (!dev)
 		return;
 	device_detach(dev);
+	file_io_close(dev);
 	if (dev->class_->close)
 		dev->class_->close(dev);
 	dispose(dev);
@@ -437,6 +443,17 @@ void fp_error(struct fp_device *dev, const char *fmt, ...)
 	vsnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
 	log_error("%s: %s", dev->name, text);
+}
+
+void fp_note(struct fp_device *dev, const char *fmt, ...)
+{
+	char text[512];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	log_info("%s: %s", dev->name, text);
 }
 
 void fp_pci_serial(struct fp_device *dev, uint64_t serial)

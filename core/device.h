@@ -11,6 +11,7 @@
 #include "dirty.h"
 #include "dma.h"
 #include "fastpath.h"
+#include "file_io.h"
 #include "iofd.h"
 #include "irq.h"
 #include "keyval.h"
@@ -79,6 +80,7 @@ struct fp_device {
 
 	/* In flight, whoever the client is. */
 	struct deferred *deferred;
+	struct file_io files;
 	bool is_resetting;
 	struct device_errand
 		*errands; /* wait for what is in flight; the client's commands for them */
@@ -88,6 +90,12 @@ struct fp_device {
 
 /* Tells the io fds, the session, and whoever waits for it, that something in flight has ended. */
 void device_progress(struct fp_device *dev);
+
+/* Whether something is in flight that a device must be without to be reset, stopped or saved. */
+static inline bool device_is_busy(const struct fp_device *dev)
+{
+	return dev->deferred || dev->transfers || dev->files.nr_awaited;
+}
 
 static inline bool device_is_behind(const struct fp_device *dev)
 {

@@ -254,7 +254,7 @@ struct fp_key {
 	const char *help;
 };
 
-/* What the core tells a device of its client. */
+/* What the core tells a device of its client, and of itself. */
 enum fp_event {
 	FP_CLIENT_CAME, /* VERSION is done */
 	FP_CLIENT_GONE, /* its windows and interrupts with it */
@@ -265,6 +265,13 @@ enum fp_event {
 	 * reads as zeros, and what is stored there gets nowhere. It is still to be closed.
 	 */
 	FP_WINDOW_FAILED,
+	/*
+	 * The device stands from here, to be saved or because it was, and runs again. In between nothing
+	 * that a guest may notice happens: what comes from timers and fds is not acted upon. Rings are
+	 * kept, and come behind FP_RUNS.
+	 */
+	FP_STANDS,
+	FP_RUNS,
 };
 
 /* A device's state on its way to or from another server. */
@@ -287,7 +294,7 @@ struct fp_class {
 	 * see fp_alloc(). 0 or -errno, having said why with fp_error().
 	 */
 	int (*configure)(struct fp_device *dev, struct fp_class *own);
-	/* Optional: hears of the client. `window` is NULL except where the event is about one. */
+	/* Optional: hears of these. `window` is NULL except where the event is about one. */
 	void (*event)(struct fp_device *dev, enum fp_event event, const struct fp_window *window);
 
 	/*
@@ -351,6 +358,10 @@ FP_PUBLIC void *fp_alloc(struct fp_device *dev, size_t bytes);
 
 /* "NAME: ..." to the log. */
 FP_PUBLIC void fp_error(struct fp_device *dev, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* The same for what is no error, and shown if the log is to have information. */
+FP_PUBLIC void fp_note(struct fp_device *dev, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
 /* What a write of up to 8 bytes says, or a doorbell's value. Bytes beyond `size` are 0. */
@@ -440,6 +451,59 @@ FP_PUBLIC void fp_dma_read(struct fp_device *dev, struct fp_dma_op *op, uint64_t
 /* Writes `len` bytes at `from`, which have to stay as they are until done(), to `iova`. */
 FP_PUBLIC void fp_dma_write(struct fp_device *dev, struct fp_dma_op *op, uint64_t iova,
 			    const void *from, size_t len);
+
+/* A piece of memory that a file is read to or written from: guest memory, or the device's own. */
+struct fp_piece {
+	uint64_t iova; /* of guest memory, any, also across windows; when `own` is NULL */
+	void *own;
+	size_t len;
+};
+
+/* Something that is done to a file, embedded in the device's state. */
+struct fp_file_op {
+	/*
+	 * How many bytes went (0 where none go), or -errno: of the file; -EFAULT for guest memory
+	 * that is not mapped, or not so; -ENOTCONN when it was memory of a client that has gone;
+	 * -ECANCELED. May be called before the function that begins it returns. The op may be used
+	 * for the next one from here.
+	 */
+	void (*done)(struct fp_device *dev, struct fp_file_op *op, int64_t ret);
+	void *core[1]; /* not the device's */
+};
+
+/* As `offset` of a read or write: where the fd is. For what has no places: TAPs, terminals, sockets. */
+#define FP_STREAM UINT64_MAX
+
+/*
+ * Reads from `fd`, a file, block device, TAP..., at `offset` to the pieces, in their order; writes
+ * from them. Guest memory that this process has mapped is read and written in place. Any number at a
+ * time, in any order. Pieces, own memory and fd have to stay until done(). Fewer bytes than asked
+ * for went only at the end of a file, or of a stream. At most 2 GiB; -E2BIG above.
+ *
+ * Client's commands that must not overtake it (unmap, reset, those of migration that stop the device)
+ * wait until it is done. So between FP_STREAM and guest memory nothing waits for the other end: it is
+ * -EAGAIN when there is nothing, or no room; see fp_watch. Between FP_STREAM and own memory it may take
+ * as long as it likes, and no command waits for that. Streams should be in non-blocking mode: some, as
+ * terminals, would have the thread wait otherwise.
+ */
+FP_PUBLIC void fp_file_read(struct fp_device *dev, struct fp_file_op *op, int fd, uint64_t offset,
+			    const struct fp_piece *pieces, size_t nr);
+FP_PUBLIC void fp_file_write(struct fp_device *dev, struct fp_file_op *op, int fd, uint64_t offset,
+			     const struct fp_piece *pieces, size_t nr);
+
+/* fsync(), or fdatasync() with `data_only`: of the writes that are done by now. */
+FP_PUBLIC void fp_file_sync(struct fp_device *dev, struct fp_file_op *op, int fd, bool data_only);
+
+/* fallocate(): holes and zeros, by `mode` (FALLOC_FL_*); block devices have it too. */
+FP_PUBLIC void fp_file_allocate(struct fp_device *dev, struct fp_file_op *op, int fd, int mode,
+				uint64_t offset, uint64_t len);
+
+/*
+ * Asks for an end: done() comes, soon, with -ECANCELED, or with what it was too late for. Nothing when
+ * it is done. To be waited for before memory or fd go; what is left when the device is closed is
+ * ended so, and done() called, before close().
+ */
+FP_PUBLIC void fp_file_cancel(struct fp_device *dev, struct fp_file_op *op);
 
 /*
  * What the client may map of region `index`: its byte 0, to which the offsets of `areas` are added.

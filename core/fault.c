@@ -22,6 +22,8 @@ struct fault_map {
 	int prot;
 	bool failed;
 	bool *told;
+	unsigned int holders;
+	bool is_unmapped; /* once they are gone */
 };
 
 static struct fault_map *maps;
@@ -214,10 +216,24 @@ void fault_unmap(struct fault_map *map)
 {
 	if (!map)
 		return;
+	map->is_unmapped = true;
+	if (map->holders)
+		return;
 	/* First: another mapping may get the place. */
 	forget(map);
 	munmap(map->base, map->len);
 	free(map);
+}
+
+void fault_hold(struct fault_map *map)
+{
+	map->holders++;
+}
+
+void fault_release(struct fault_map *map)
+{
+	if (!--map->holders && map->is_unmapped)
+		fault_unmap(map);
 }
 
 void *fault_map_bytes(const struct fault_map *map)

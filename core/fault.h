@@ -28,8 +28,15 @@ struct fault_map;
 int fault_map(int fd, uint64_t offset, uint64_t size, int prot, bool *failed,
 	      struct fault_map **out);
 
-/* Unmaps it; NULL is nothing. Nobody may access it any more. */
+/* Unmaps it; NULL is nothing. Nobody may access it any more, but for what the kernel was told to. */
 void fault_unmap(struct fault_map *map);
+
+/*
+ * The kernel has been told to read or write there: the place stays the mapping's, also after
+ * fault_unmap(), until as many calls of fault_release(). By the thread that unmaps it.
+ */
+void fault_hold(struct fault_map *map);
+void fault_release(struct fault_map *map);
 
 /* Where `offset` of the file is. */
 void *fault_map_bytes(const struct fault_map *map);

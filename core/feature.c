@@ -230,13 +230,12 @@ static ssize_t run_set(struct feature_call *call, const struct feature *feature,
 	return ret ? ret : repeat(call, reply);
 }
 
-void feature_prepare(struct feature_call *call)
+bool feature_sets_state(struct feature_call *call)
 {
 	int ret;
 	const struct feature *feature = find(call, &ret);
 
-	if (feature && feature->set == set_state && head_of(call).flags & WIRE_FEATURE_SET)
-		migration_prepare(call->dev);
+	return feature && feature->set == set_state && head_of(call).flags & WIRE_FEATURE_SET;
 }
 
 ssize_t feature_run(struct feature_call *call, void *reply)

@@ -5,6 +5,7 @@
 #ifndef FASTPATH_FEATURE_H
 #define FASTPATH_FEATURE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -24,8 +25,8 @@ struct feature_call {
 size_t feature_room(struct feature_call *call);
 size_t feature_mig_read_room(struct feature_call *call);
 
-/* To be called before it is looked whether something is in flight, for which commands wait. */
-void feature_prepare(struct feature_call *call);
+/* Whether it is MIG_DEVICE_STATE, to be set. */
+bool feature_sets_state(struct feature_call *call);
 
 /*
  * Answers the command: the length of the reply, which is zeroed, bytes. A reply that would be

@@ -67,6 +67,17 @@ bool migration_runs(const struct fp_device *dev)
 	       dev->migration.state == WIRE_MIG_PRE_COPY;
 }
 
+void migration_tell(struct fp_device *dev)
+{
+	bool stands = !migration_runs(dev);
+
+	if (stands == dev->migration.stands)
+		return;
+	dev->migration.stands = stands;
+	if (dev->class_->event)
+		dev->class_->event(dev, stands ? FP_STANDS : FP_RUNS, NULL);
+}
+
 bool migration_keeps(struct fp_device *dev, uint32_t region, const struct fp_doorbell *doorbell,
 		     uint64_t times, uint64_t value)
 {
@@ -123,6 +134,7 @@ static int stop(struct fp_device *dev)
 static int run(struct fp_device *dev)
 {
 	dev->migration.state = WIRE_MIG_RUNNING;
+	migration_tell(dev);
 	deliver_irqs(dev);
 	deliver_rings(dev);
 	iofd_progress(dev);
@@ -159,12 +171,14 @@ static int save(struct fp_device *dev)
 	int ret;
 
 	dev->migration.state = WIRE_MIG_STOP_COPY;
+	migration_tell(dev);
 	iofd_drain(dev);
 	ret = state_save(dev, &dev->migration.stream);
 	if (!ret)
 		return 0;
 	log_warn("%s: its state can't be saved: %s", dev->name, strerror(-ret));
 	dev->migration.state = before;
+	migration_tell(dev);
 	if (migration_runs(dev))
 		deliver_rings(dev);
 	return ret;
@@ -259,6 +273,7 @@ static int step(struct fp_device *dev, enum wire_mig_state next)
 
 	if (!ret)
 		dev->migration.state = next;
+	migration_tell(dev);
 	observe_state(dev, before, dev->migration.state);
 	return ret;
 }

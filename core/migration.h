@@ -23,6 +23,7 @@ struct migration {
 	size_t nr_values; /* nr_rings, or 0: the class has no doorbell with a value */
 	uint8_t *irqs;	  /* for each interrupt: it came here waiting, and is to be fired */
 	size_t nr_irqs;
+	bool stands; /* and the device has been told */
 };
 
 /* The device runs. -ENOMEM; in any case it is to be closed. */
@@ -66,6 +67,9 @@ void migration_read(struct fp_device *dev, void *to, size_t size);
  * resuming; -ENOSPC above FP_STREAM_MAX, -ENOMEM: the state is refused when it is to be loaded.
  */
 int migration_write(struct fp_device *dev, const void *from, size_t size);
+
+/* Tells the device that it stands or runs, if that has changed since it was told last. */
+void migration_tell(struct fp_device *dev);
 
 /* Whether the device runs: neither stands for a migration nor is being loaded. */
 bool migration_runs(const struct fp_device *dev);

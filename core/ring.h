@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/uio.h>
 
 struct ring;
 struct ring_op;
@@ -193,13 +194,41 @@ void ring_timeout(struct ring *ring, struct ring_op *op, uint64_t ns);
  */
 void ring_signal(struct ring *ring, int eventfd);
 
+/* What is done to a file. */
+enum ring_file_kind {
+	RING_FILE_READ,
+	RING_FILE_WRITE,
+	RING_FILE_SYNC,
+	RING_FILE_ALLOCATE,
+};
+
+struct ring_file {
+	enum ring_file_kind kind;
+	int fd;
+	uint64_t offset; /* of a read or write UINT64_MAX: where the fd is, as of a socket or TAP */
+	const struct iovec *iov; /* reads and writes */
+	unsigned int nr_iov;
+	int mode;     /* ALLOCATE: fallocate()'s; SYNC: not 0: the data only */
+	uint64_t len; /* ALLOCATE, bytes */
+	bool nowait;  /* reads and writes: -EAGAIN instead of waiting; -EOPNOTSUPP of some files */
+};
+
+/*
+ * Done(bytes, or 0) once, or done(-errno). *what has to stay until then, and so has what it points
+ * to: the kernel works there. So it is ended by ring_stop() and not by ring_cancel().
+ */
+void ring_file(struct ring *ring, struct ring_op *op, const struct ring_file *what);
+
 /* Closes an fd that operations may have named: what is queued for it has left before. */
 void ring_close_fd(struct ring *ring, int fd);
 
 /* Ends the operation at once: it is not called back any more. What was received unseen is lost. */
 void ring_cancel(struct ring_op *op);
 
-/* Asks a ring_receive() to end: what has arrived is still handed over, then done(-ECANCELED). */
+/*
+ * Asks a ring_receive() to end: what has arrived is still handed over, then done(-ECANCELED). Or a
+ * ring_file(), which ends so unless it was too late.
+ */
 void ring_stop(struct ring_op *op);
 
 #endif

@@ -156,6 +156,7 @@ static void complete(struct ring_slot *slot, const struct io_uring_cqe *cqe)
 		return;
 	case SLOT_TIMEOUT:
 	case SLOT_YIELD:
+	case SLOT_FILE:
 		slot_end(slot, cqe->res);
 		return;
 	}

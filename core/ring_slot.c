@@ -81,6 +81,26 @@ static struct io_uring_sqe *sqe_get(struct ring *ring)
 	return sqe;
 }
 
+static void prep_file(struct io_uring_sqe *sqe, const struct ring_file *file)
+{
+	int flags = file->nowait ? RWF_NOWAIT : 0;
+
+	switch (file->kind) {
+	case RING_FILE_READ:
+		io_uring_prep_readv2(sqe, file->fd, file->iov, file->nr_iov, file->offset, flags);
+		break;
+	case RING_FILE_WRITE:
+		io_uring_prep_writev2(sqe, file->fd, file->iov, file->nr_iov, file->offset, flags);
+		break;
+	case RING_FILE_SYNC:
+		io_uring_prep_fsync(sqe, file->fd, file->mode ? IORING_FSYNC_DATASYNC : 0);
+		break;
+	case RING_FILE_ALLOCATE:
+		io_uring_prep_fallocate(sqe, file->fd, file->mode, file->offset, file->len);
+		break;
+	}
+}
+
 void slot_arm(struct ring_slot *slot)
 {
 	struct ring *ring = slot->ring;
@@ -129,6 +149,9 @@ void slot_arm(struct ring_slot *slot)
 		break;
 	case SLOT_YIELD:
 		io_uring_prep_nop(sqe);
+		break;
+	case SLOT_FILE:
+		prep_file(sqe, slot->file);
 		break;
 	}
 	io_uring_sqe_set_data(sqe, slot);
@@ -183,6 +206,16 @@ void ring_timeout(struct ring *ring, struct ring_op *op, uint64_t ns)
 		return;
 	slot->ts.tv_sec = (int64_t)(ns / NS_PER_S);
 	slot->ts.tv_nsec = (long long)(ns % NS_PER_S);
+	slot_arm(slot);
+}
+
+void ring_file(struct ring *ring, struct ring_op *op, const struct ring_file *what)
+{
+	struct ring_slot *slot = slot_get(ring, op, SLOT_FILE, what->fd);
+
+	if (!slot)
+		return;
+	slot->file = what;
 	slot_arm(slot);
 }
 

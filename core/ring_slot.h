@@ -28,6 +28,7 @@ enum slot_kind {
 	SLOT_EVENTFD_HOT,  /* one that rang lately, looked at by a ring that spins */
 	SLOT_TIMEOUT,
 	SLOT_YIELD,
+	SLOT_FILE,
 };
 
 /*
@@ -49,7 +50,8 @@ struct ring_slot {
 	struct __kernel_timespec ts;
 	struct msghdr msg;
 	struct iovec iov;
-	uint8_t *buffer; /* what a one-shot receive has instead of a provided buffer */
+	const struct ring_file *file; /* the owner's */
+	uint8_t *buffer;	      /* what a one-shot receive has instead of a provided buffer */
 	alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int) * RING_MAX_FDS)];
 };
 

@@ -53,7 +53,7 @@ bool served_is_settling(const struct served *served)
 {
 	const struct fp_device *dev = served->dev;
 
-	return served->state && (dev->deferred || dev->transfers || dev->is_resetting);
+	return served->state && (device_is_busy(dev) || dev->is_resetting);
 }
 
 static void keep(struct served *served)

@@ -57,7 +57,7 @@ static bool has_to_wait(const struct waiting_list *list, struct fp_device *dev,
 		return true;
 	if (command->prepare)
 		command->prepare(dev, msg);
-	if (!dev->deferred && !dev->transfers)
+	if (!device_is_busy(dev))
 		return false;
 	return command->waits ? command->waits(dev, msg) : dev->deferred != NULL;
 }

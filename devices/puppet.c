@@ -122,8 +122,11 @@ static void event(struct fp_device *dev, enum fp_event event, const struct fp_wi
 		[FP_WINDOW_FAILED] = PUPPET_FAILED,
 	};
 	struct puppet *puppet = fp_state(dev);
-	struct puppet_entry entry = { .seen = seen[event] };
+	struct puppet_entry entry = { 0 };
 
+	if (event > FP_WINDOW_FAILED)
+		return; /* whether it runs its client knows: the client said so */
+	entry.seen = seen[event];
 	if (window)
 		entry.window = *window;
 	puppet_log_add(&puppet->log, &entry);

@@ -31,6 +31,7 @@ struct fuzzdev {
 	int eventfd;
 	unsigned int nr_windows;
 	bool has_client;
+	bool stands;
 };
 
 /* ---- answers that come later ---- */
@@ -254,7 +255,7 @@ static void event(struct fp_device *dev, enum fp_event event, const struct fp_wi
 {
 	struct fuzzdev *fuzzdev = fp_state(dev);
 
-	fuzz_check(!window == (event == FP_CLIENT_CAME || event == FP_CLIENT_GONE),
+	fuzz_check(!window == (event < FP_WINDOW_OPENED || event > FP_WINDOW_FAILED),
 		   "a window is told of where there is one");
 	switch (event) {
 	case FP_CLIENT_CAME:
@@ -273,6 +274,11 @@ static void event(struct fp_device *dev, enum fp_event event, const struct fp_wi
 		break;
 	case FP_WINDOW_FAILED:
 		fuzz_check(fuzzdev->nr_windows && window->mapped, "what fails was open");
+		break;
+	case FP_STANDS:
+	case FP_RUNS:
+		fuzz_check(fuzzdev->stands == (event == FP_RUNS), "it is told of what changes");
+		fuzzdev->stands = event == FP_STANDS;
 		break;
 	}
 }
