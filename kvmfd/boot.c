@@ -113,7 +113,7 @@ static int place_initrd(struct boot *boot, const char *path)
 	if (!ret)
 		ret = file_read(fd, memory_ptr(boot->machine->memory, boot->initrd, bytes), bytes);
 	if (ret)
-		log_error("initrd %s: %s", path, strerror(-ret));
+		log_error("initrd %s: %s", path, file_error(ret));
 	return ret;
 }
 
@@ -158,7 +158,7 @@ int boot_load(struct machine *machine, const struct boot_options *options)
 	int ret = file_load(options->kernel, machine->memory->size, &kernel, &boot.kernel_bytes);
 
 	if (ret) {
-		log_error("kernel %s: %s", options->kernel, strerror(-ret));
+		log_error("kernel %s: %s", options->kernel, file_error(ret));
 		return ret;
 	}
 	boot.kernel = kernel;

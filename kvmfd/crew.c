@@ -117,6 +117,7 @@ static unsigned int start_members(struct crew *crew)
 
 	sigfillset(&all);
 	sigdelset(&all, NUDGE);
+	sigdelset(&all, SIGSYS); /* of the sandbox: what blocks it is killed by it */
 	pthread_sigmask(SIG_BLOCK, &all, &before);
 	while (nr < crew->nr && !ret) {
 		struct member *member = &crew->members[nr];

@@ -16,12 +16,14 @@
 #include "boot.h"
 #include "console.h"
 #include "crew.h"
+#include "fdlimit.h"
 #include "fwcfg.h"
 #include "log.h"
 #include "machine.h"
 #include "payload.h"
 #include "power.h"
 #include "vfio_pci.h"
+#include "vmm_confine.h"
 #include "vmm_options.h"
 
 /* Everything that runs. */
@@ -32,6 +34,7 @@ struct vmm {
 	struct payload *payload; /* or a kernel's: */
 	struct power *power;
 	struct fwcfg *fwcfg;
+	const char *module; /* that is KVM here: later nobody may look */
 	uint64_t began_ns;
 	uint64_t start_ns; /* how long it was until the guest ran */
 };
@@ -54,7 +57,8 @@ static int pin(int cpu)
 	CPU_SET(cpu, &cpus);
 	if (!sched_setaffinity(0, sizeof(cpus), &cpus))
 		return 0;
-	log_error("--cpu %d: %s", cpu, strerror(errno));
+	log_error("--cpu %d: %s", cpu,
+		  errno == EINVAL ? "no CPU that this process may run on" : strerror(errno));
 	return -EINVAL;
 }
 
@@ -131,12 +135,16 @@ static int open_all(struct vmm *vmm, const struct vmm_options *options)
 {
 	int ret = pin(options->cpu);
 
+	fdlimit_raise();
+	vmm->module = vm_module();
 	if (!ret)
 		ret = open_machine(vmm, options);
 	if (!ret)
 		ret = open_devices(vmm, options);
 	if (!ret)
 		ret = options->payload ? open_payload(vmm, options) : open_kernel(vmm, options);
+	if (!ret && !options->no_sandbox)
+		ret = vmm_confine();
 	return ret;
 }
 
@@ -248,8 +256,9 @@ static bool sum_counter(const struct machine *machine, const char *name, uint64_
 	return true;
 }
 
-static void print_exits(const struct machine *machine)
+static void print_exits(const struct vmm *vmm)
 {
+	const struct machine *machine = vmm->machine;
 	static const char *const counters[] = { "exits", "mmio_exits", "io_exits",
 						"insn_emulation" };
 	const struct vcpu_exits exits = sum_exits(machine);
@@ -261,7 +270,7 @@ static void print_exits(const struct machine *machine)
 		" signals); nobody answered %" PRIu64 " reads, %" PRIu64 " writes\n",
 		exits.all, exits.mmio, exits.pio, exits.interrupted, stray->stray_reads,
 		stray->stray_writes);
-	fprintf(stderr, "%s counts:", vm_module());
+	fprintf(stderr, "%s counts:", vmm->module);
 	for (size_t i = 0; i < sizeof(counters) / sizeof(*counters); i++)
 		if (sum_counter(machine, counters[i], &value))
 			fprintf(stderr, " %s %" PRIu64, counters[i], value);
@@ -319,7 +328,7 @@ static void print_bar(const struct vmm_options *options, const struct vmm *vmm, 
 static void print_stats(const struct vmm_options *options, const struct vmm *vmm)
 {
 	fprintf(stderr, "started in %.1f ms\n", (double)vmm->start_ns / 1e6);
-	print_exits(vmm->machine);
+	print_exits(vmm);
 	for (unsigned int i = 0; i < options->nr_devices; i++)
 		for (unsigned int bar = 0; bar < VFIO_PCI_NR_BARS; bar++)
 			print_bar(options, vmm, i, bar);

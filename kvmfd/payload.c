@@ -165,7 +165,7 @@ int payload_open_file(struct machine *machine, const char *path, struct payload 
 	int ret = file_load(path, machine->memory->size, &bytes, &len);
 
 	if (ret) {
-		log_error("payload %s: %s", path, strerror(-ret));
+		log_error("payload %s: %s", path, file_error(ret));
 		return ret;
 	}
 	return payload_open(machine, path, bytes, len, out);

@@ -34,6 +34,7 @@ enum {
 	OPT_WAIT,
 	OPT_CPU,
 	OPT_STATS,
+	OPT_SANDBOX,
 	OPT_LOG_LEVEL,
 	OPT_HELP,
 	OPT_VERSION
@@ -50,6 +51,7 @@ static const struct option long_options[] = {
 	{ "wait", required_argument, NULL, OPT_WAIT },
 	{ "cpu", required_argument, NULL, OPT_CPU },
 	{ "stats", no_argument, NULL, OPT_STATS },
+	{ "sandbox", required_argument, NULL, OPT_SANDBOX },
 	{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "version", no_argument, NULL, OPT_VERSION },
@@ -88,6 +90,8 @@ static void usage(void)
 	       "  --cpu N                 run on this CPU only\n"
 	       "  --stats                 when it ends, say how long its start took, and what left\n"
 	       "                          the guest and why\n"
+	       "  --sandbox on|off        once the guest runs, only what that takes is allowed (the\n"
+	       "                          default), or all that this user may do: to debug\n"
 	       "  --log-level LEVEL       error, warn (the default), info or debug\n"
 	       "  --help, --version\n",
 	       VMM_MAX_STATUS, MACHINE_MAX_VCPUS, PAYLOAD_LOAD_ADDRESS, VMM_MAX_DEVICES,
@@ -178,8 +182,13 @@ static int parse_key(struct vfio_pci_options *device, const struct keyval *pair)
 
 static int parse_pairs(struct vfio_pci_options *device, const struct keyval *pairs, int nr)
 {
+	const char *twice = keyval_twice(pairs, (size_t)nr);
 	int ret = 0;
 
+	if (twice) {
+		log_error("--device vfio-user: %s= is there twice", twice);
+		return -EINVAL;
+	}
 	for (int i = 0; i < nr && !ret; i++)
 		ret = parse_key(device, &pairs[i]);
 	if (!ret && (!device->socket || !*device->socket)) {
@@ -240,6 +249,15 @@ static int parse_log_level(const char *text)
 	}
 	log_set_level(level);
 	return 0;
+}
+
+static int parse_sandbox(const char *text, bool *off)
+{
+	*off = !strcmp(text, "off");
+	if (*off || !strcmp(text, "on"))
+		return 0;
+	log_error("--sandbox %s: wants on or off", text);
+	return -EINVAL;
 }
 
 static int parse_memory(const char *text, uint64_t *bytes)
@@ -306,6 +324,8 @@ static int parse_one(struct vmm_options *options, int opt)
 	case OPT_STATS:
 		options->stats = true;
 		return 0;
+	case OPT_SANDBOX:
+		return parse_sandbox(optarg, &options->no_sandbox);
 	case OPT_LOG_LEVEL:
 		return parse_log_level(optarg);
 	case OPT_HELP:
@@ -314,10 +334,23 @@ static int parse_one(struct vmm_options *options, int opt)
 	case OPT_VERSION:
 		printf("fastpath-vmm (fastpath %s)\n", FASTPATH_VERSION);
 		return 1;
-	default: /* getopt has said what it does not know */
-		fprintf(stderr, "Try 'fastpath-vmm --help'.\n");
+	default:
 		return -EINVAL;
 	}
+}
+
+/* What getopt would take two lines for. */
+static int complain(int opt, const char *arg)
+{
+	if (opt == ':')
+		log_error("%s: wants a value; try --help", arg);
+	else if (optopt && optopt < OPT_DEVICE)
+		log_error("-%c: no such option; try --help", optopt);
+	else if (optopt)
+		log_error("%s: takes no value; try --help", arg);
+	else
+		log_error("%s: no such option; try --help", arg);
+	return -EINVAL;
 }
 
 /* What goes together. */
@@ -349,8 +382,10 @@ int vmm_options_parse(struct vmm_options *options, int argc, char **argv)
 	int opt;
 
 	*options = (struct vmm_options){ .cpus = 1, .cpu = -1 };
-	while (!ret && (opt = getopt_long(argc, argv, "", long_options, NULL)) != -1)
-		ret = parse_one(options, opt);
+	opterr = 0;
+	while (!ret && (opt = getopt_long(argc, argv, ":", long_options, NULL)) != -1)
+		ret = opt == ':' || opt == '?' ? complain(opt, argv[optind - 1]) :
+						 parse_one(options, opt);
 	if (ret)
 		return ret;
 	if (optind < argc) {
