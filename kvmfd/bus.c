@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "relay.h"
 
@@ -20,6 +21,8 @@ struct bus {
 	struct bus_map maps[BUS_NR_SPACES];
 	struct relay *relay; /* NULL: one thread has it all */
 	struct bus_stats stats;
+	bool measures;
+	struct bus_times *times;
 };
 
 int bus_open(struct bus **out)
@@ -34,6 +37,12 @@ void bus_close(struct bus *bus)
 		return;
 	for (int space = 0; space < BUS_NR_SPACES; space++)
 		free(bus->maps[space].ranges);
+	while (bus->times) {
+		struct bus_times *times = bus->times;
+
+		bus->times = times->next;
+		free(times);
+	}
 	free(bus);
 }
 
@@ -65,6 +74,50 @@ static bool is_sane(const struct bus_range *range)
 	return range->size && range->base <= end && range->size - 1 <= end - range->base;
 }
 
+/* ---- times ---- */
+
+static struct bus_times *times_of(const struct bus *bus, const struct bus_range *range)
+{
+	struct bus_times *times = bus->times;
+
+	while (times && (times->ops != range->ops || times->opaque != range->opaque))
+		times = times->next;
+	return times;
+}
+
+static void add_times(struct bus *bus, const struct bus_range *range)
+{
+	struct bus_times *times = times_of(bus, range) ? NULL : calloc(1, sizeof(*times));
+
+	if (!times)
+		return;
+	*times = (struct bus_times){ range->ops, range->opaque, .next = bus->times };
+	bus->times = times;
+}
+
+void bus_measure(struct bus *bus)
+{
+	bus->measures = true;
+	for (int space = 0; space < BUS_NR_SPACES; space++)
+		for (size_t i = 0; i < bus->maps[space].nr; i++)
+			add_times(bus, &bus->maps[space].ranges[i]);
+}
+
+const struct bus_times *bus_times(const struct bus *bus)
+{
+	return bus->times;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* ---- ranges ---- */
+
 int bus_add(struct bus *bus, const struct bus_range *range)
 {
 	struct bus_map *map = &bus->maps[range->space];
@@ -82,6 +135,8 @@ int bus_add(struct bus *bus, const struct bus_range *range)
 	map->ranges = ranges;
 	memmove(&ranges[i + 1], &ranges[i], (map->nr - i) * sizeof(*ranges));
 	ranges[i] = *range;
+	if (bus->measures)
+		add_times(bus, range);
 	map->nr++;
 	return 0;
 }
@@ -115,12 +170,37 @@ static const struct bus_range *find(struct bus *bus, enum bus_space space, uint6
 	return &map->ranges[map->last];
 }
 
+/* The range may be gone when its handler is back: a guest moves BARs. */
+static int read_range(const struct bus *bus, const struct bus_range *range, uint64_t offset,
+		      void *data, uint32_t len)
+{
+	struct bus_times *times = bus->measures ? times_of(bus, range) : NULL;
+	uint64_t start = times ? now_ns() : 0;
+	int ret = range->ops->read(range->opaque, offset, data, len);
+
+	if (times)
+		histogram_add(&times->reads, now_ns() - start);
+	return ret;
+}
+
+static int write_range(const struct bus *bus, const struct bus_range *range, uint64_t offset,
+		       const void *data, uint32_t len)
+{
+	struct bus_times *times = bus->measures ? times_of(bus, range) : NULL;
+	uint64_t start = times ? now_ns() : 0;
+	int ret = range->ops->write(range->opaque, offset, data, len);
+
+	if (times)
+		histogram_add(&times->writes, now_ns() - start);
+	return ret;
+}
+
 static int do_read(struct bus *bus, enum bus_space space, uint64_t addr, void *data, uint32_t len)
 {
 	const struct bus_range *range = find(bus, space, addr, len);
 
 	if (range)
-		return range->ops->read(range->opaque, addr - range->base, data, len);
+		return read_range(bus, range, addr - range->base, data, len);
 	bus->stats.stray_reads++;
 	memset(data, 0xff, len);
 	return 0;
@@ -132,7 +212,7 @@ static int do_write(struct bus *bus, enum bus_space space, uint64_t addr, const 
 	const struct bus_range *range = find(bus, space, addr, len);
 
 	if (range)
-		return range->ops->write(range->opaque, addr - range->base, data, len);
+		return write_range(bus, range, addr - range->base, data, len);
 	bus->stats.stray_writes++;
 	return 0;
 }

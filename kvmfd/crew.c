@@ -22,9 +22,20 @@ struct member {
 	pid_t tid; /* 0: not at work yet. Not `thread`, which is nobody once it was joined */
 };
 
+/* Something to be done between two accesses, by a thread that is in KVM_RUN otherwise. */
+struct call {
+	pthread_mutex_t lock;
+	pthread_cond_t settled;
+	int (*fn)(void *opaque); /* NULL: nothing to be done */
+	void *opaque;
+	int ret;
+	bool closed; /* nobody will look any more */
+};
+
 struct crew {
 	struct machine *machine;
 	struct relay *relay; /* NULL: one vCPU, on the caller's thread */
+	struct call call;    /* for that one */
 	bool ended;
 	bool has_result;
 	int result;
@@ -46,6 +57,8 @@ int crew_open(struct machine *machine, struct crew **out)
 	if (!crew)
 		return -ENOMEM;
 	crew->machine = machine;
+	crew->call.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+	crew->call.settled = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
 	crew->nr = machine->nr_vcpus;
 	for (unsigned int i = 0; i < crew->nr; i++)
 		crew->members[i] = (struct member){ .crew = crew, .vcpu = machine->vcpus[i] };
@@ -68,32 +81,70 @@ void crew_close(struct crew *crew)
 	free(crew);
 }
 
+static void kick(struct member *member)
+{
+	pid_t tid;
+
+	/* It looks at its kick when it goes to work, and is nudged when it was there before. */
+	vcpu_kick(member->vcpu);
+	tid = __atomic_load_n(&member->tid, __ATOMIC_SEQ_CST);
+	if (tid)
+		syscall(SYS_tgkill, getpid(), tid, NUDGE);
+}
+
 void crew_end(struct crew *crew)
 {
 	__atomic_store_n(&crew->ended, true, __ATOMIC_SEQ_CST);
-	for (unsigned int i = 0; i < crew->nr; i++) {
-		struct member *member = &crew->members[i];
+	for (unsigned int i = 0; i < crew->nr; i++)
+		kick(&crew->members[i]);
+}
 
-		pid_t tid;
+int crew_call(struct crew *crew, int (*fn)(void *opaque), void *opaque)
+{
+	struct call *call = &crew->call;
+	int ret = -ESHUTDOWN;
 
-		/* It looks at its kick when it goes to work, and is nudged when it was there before. */
-		vcpu_kick(member->vcpu);
-		tid = __atomic_load_n(&member->tid, __ATOMIC_SEQ_CST);
-		if (tid)
-			syscall(SYS_tgkill, getpid(), tid, NUDGE);
+	if (crew->relay)
+		return relay_call(crew->relay, fn, opaque);
+	pthread_mutex_lock(&call->lock);
+	if (!call->closed) {
+		call->fn = fn;
+		call->opaque = opaque;
+		kick(&crew->members[0]);
+		while (call->fn)
+			pthread_cond_wait(&call->settled, &call->lock);
+		ret = call->ret;
 	}
+	pthread_mutex_unlock(&call->lock);
+	return ret;
+}
+
+/* On the vCPU's thread: what was asked for, if anything was; for the last time when it is the end. */
+static void answer_call(struct call *call, bool is_end)
+{
+	pthread_mutex_lock(&call->lock);
+	if (call->fn)
+		call->ret = call->fn(call->opaque);
+	call->fn = NULL;
+	call->closed = is_end;
+	pthread_cond_signal(&call->settled);
+	pthread_mutex_unlock(&call->lock);
 }
 
 /* The first result is the crew's. A kick that is not an end is none. */
 static void work(struct member *member)
 {
 	struct crew *crew = member->crew;
+	bool ended;
 	int ret;
 
 	__atomic_store_n(&member->tid, gettid(), __ATOMIC_SEQ_CST);
 	do {
 		ret = vcpu_run(member->vcpu, crew->machine->bus);
-	} while (ret == -EINTR && !__atomic_load_n(&crew->ended, __ATOMIC_SEQ_CST));
+		ended = ret != -EINTR || __atomic_load_n(&crew->ended, __ATOMIC_SEQ_CST);
+		if (!crew->relay)
+			answer_call(&crew->call, ended);
+	} while (!ended);
 	if (!__atomic_exchange_n(&crew->has_result, true, __ATOMIC_SEQ_CST))
 		crew->result = ret;
 	crew_end(crew);

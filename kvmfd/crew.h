@@ -25,6 +25,13 @@ void crew_close(struct crew *crew);
  */
 int crew_run(struct crew *crew);
 
+/*
+ * While crew_run() runs: has fn(opaque) called on the thread that answers accesses, between two of
+ * them, and waits for that. From one thread at a time, and none of the crew's. -ESHUTDOWN, and it is
+ * not called, when the crew has ended.
+ */
+int crew_call(struct crew *crew, int (*fn)(void *opaque), void *opaque);
+
 /* Makes crew_run() return, now or when it is called. From any thread, and async-signal-safe. */
 void crew_end(struct crew *crew);
 

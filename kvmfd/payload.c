@@ -81,6 +81,7 @@ static int write_mailbox(void *opaque, uint64_t offset, const void *data, uint32
 static const struct bus_ops mailbox_ops = {
 	.read = read_mailbox,
 	.write = write_mailbox,
+	.name = "mailboxes",
 };
 
 /* The image to its place, zeros behind it, and the page that tells of it. */

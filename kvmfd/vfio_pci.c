@@ -224,6 +224,14 @@ unsigned int vfio_pci_slot(const struct vfio_pci *dev)
 	return dev->slot;
 }
 
+int vfio_pci_bar_of(const struct vfio_pci *dev, const void *opaque)
+{
+	for (int i = 0; i < (int)NR_WINDOWS; i++)
+		if (opaque == &dev->bars[i])
+			return i;
+	return -ENOENT;
+}
+
 struct fpc *vfio_pci_client(struct vfio_pci *dev)
 {
 	return dev->client;

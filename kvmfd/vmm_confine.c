@@ -137,6 +137,7 @@ static const struct confine_rule rules[] = {
 	/* signals */
 	ALLOW(rt_sigaction),
 	ALLOW(rt_sigprocmask),
+	ALLOW(rt_sigtimedwait),
 	ALLOW(rt_sigreturn),
 	ALLOW(sigaltstack),
 	ALLOW(restart_syscall),

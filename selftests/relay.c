@@ -2,6 +2,8 @@
 /* The relay: what many threads ask for is done on one, which gives each its own answer. */
 #include "relay.h"
 
+#include <errno.h>
+
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -136,7 +138,7 @@ static int take(void *opaque, uint64_t offset, const void *data, uint32_t len)
 
 TEST_F(relay, a_shared_bus_is_accessed_on_one_thread)
 {
-	const struct bus_ops ops = { answer, take };
+	const struct bus_ops ops = { .read = answer, .write = take };
 	const struct bus_range range = { BUS_MMIO, 0x1000, 0x1000, &ops, self };
 
 	ASSERT_EQ(0, bus_add(self->bus, &range));
@@ -146,6 +148,23 @@ TEST_F(relay, a_shared_bus_is_accessed_on_one_thread)
 	EXPECT_FALSE(self->elsewhere);
 	EXPECT_EQ(2 * THREADS * CALLS, self->done);
 	EXPECT_EQ(THREADS * CALLS, bus_stats(self->bus)->stray_reads);
+}
+
+static int note_call(void *done)
+{
+	*(bool *)done = true;
+	return 0;
+}
+
+/* Nobody would ever do it. */
+TEST_F(relay, a_call_to_one_that_has_served_to_the_end_is_refused)
+{
+	bool done = false;
+
+	relay_end(self->relay);
+	relay_serve(self->relay, 1);
+	EXPECT_EQ(-ESHUTDOWN, relay_call(self->relay, note_call, &done));
+	EXPECT_FALSE(done);
 }
 
 TEST_HARNESS_MAIN

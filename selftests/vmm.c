@@ -235,6 +235,53 @@ TEST_F(vmm, hello_rings_every_doorbell_by_fd_and_all_are_heard)
 	EXPECT_TRUE(contains(self->program.complained, " 0 writes; by ioeventfd 7 of 7 doorbells"));
 }
 
+BARE_GUEST(waits, "mov $" BARE_CONSOLE ", %ecx\n movb $'x', (%rcx)\n movb $10, (%rcx)\n"
+		  "0: jmp 0b\n");
+
+TEST_F(vmm, stats_say_what_left_the_guest_where_to_and_by_which_roads_it_need_not)
+{
+	static const char *const lines[] = {
+		"first instruction after ",
+		"exits, from KVM_RUN's return on ",
+		"\n  write to memory ",
+		"\n  mailboxes, writes ",
+		"BAR 2, reads ",
+		"\n  +0x8c0, 4 bytes: ioeventfd\n",
+		"\n  +0x940, 4 bytes: ioeventfd for 0xfa\n",
+		"\n  +0x200, 256 bytes: ",
+		"\n  +0x2000, 12288 bytes: memory slot\n",
+		"looking for answers found ",
+	};
+	char device[160];
+
+	NEEDS_KVM();
+	testdev_server_start(&self->served);
+	snprintf(device, sizeof(device), "vfio-user,socket=%s", self->served.path);
+	RUN("--device", device, "--payload", self->hello, "--stats", "--wait", "spin=50");
+	EXPECT_EQ(0, self->program.status);
+	for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
+		EXPECT_TRUE(contains(self->program.complained, lines[i]))
+		{
+			TH_LOG("'%s' is not in: %s", lines[i], self->program.complained);
+		}
+	}
+}
+
+TEST_F(vmm, sigusr1_has_stats_said_while_the_guest_runs)
+{
+	NEEDS_KVM();
+	ASSERT_EQ(0, write_payload(self->payload, BARE_CODE(waits)));
+	START("--payload", self->payload, "--stats");
+	ASSERT_TRUE(program_await_line(&self->program));
+	for (int i = 0; i < 3; i++) {
+		ASSERT_EQ(0, kill(self->program.pid, SIGUSR1));
+		ASSERT_TRUE(program_await_complaint(&self->program, "mailboxes, writes"));
+	}
+	ASSERT_EQ(0, kill(self->program.pid, SIGTERM));
+	program_wait(&self->program);
+	EXPECT_EQ(128 + SIGTERM, self->program.status);
+}
+
 TEST_F(vmm, hello_without_io_fds_rings_by_socket)
 {
 	char device[160];
@@ -277,9 +324,6 @@ static bool status_says(pid_t pid, const char *line)
 	text[n] = '\0';
 	return contains(text, line);
 }
-
-BARE_GUEST(waits, "mov $" BARE_CONSOLE ", %ecx\n movb $'x', (%rcx)\n movb $10, (%rcx)\n"
-		  "0: jmp 0b\n");
 
 TEST_F(vmm, sigterm_and_sigint_end_it_and_are_its_status)
 {

@@ -143,6 +143,20 @@ bool program_await_line(struct program *program)
 	return true;
 }
 
+bool program_await_complaint(struct program *program, const char *what)
+{
+	char said[sizeof(program->complained)];
+	size_t len = 0;
+
+	said[0] = '\0';
+	while (!strstr(said, what)) {
+		if (len == sizeof(said) - 1 || read(program->stderr_fd, said + len, 1) != 1)
+			return false;
+		said[++len] = '\0';
+	}
+	return true;
+}
+
 static void read_all(int fd, char *text, size_t size)
 {
 	size_t len = 0;
