@@ -95,7 +95,7 @@ static int fill_memory(struct payload *payload, const char *name, const void *im
 		log_error("payload %s: empty", name);
 		return -EINVAL;
 	}
-	if (!room || end > memory->size) {
+	if (!room || end > memory_low_end(memory)) {
 		log_error("payload %s: %zu bytes don't fit into %" PRIu64
 			  " MiB of memory, loaded at %llu MiB",
 			  name, len, memory->size >> 20, PAYLOAD_LOAD_ADDRESS >> 20);
@@ -110,7 +110,7 @@ static int fill_memory(struct payload *payload, const char *name, const void *im
 		.console_address = MAILBOX_BASE + CONSOLE_OFFSET,
 		.pci_address = PCI_HOST_ECAM_BASE,
 		.ram_address = end,
-		.ram_size = memory->size - end,
+		.ram_size = memory_low_end(memory) - end,
 	};
 	return 0;
 }

@@ -17,10 +17,6 @@
 #define PCI_HOST_ECAM_BASE 0xf4000000ull
 #define PCI_HOST_ECAM_BYTES 0x100000ull
 
-/* What the bridge lets through, other than below 4 GiB (see machine.h): 64-bit BARs may go here. */
-#define PCI_HOST_HIGH_BASE 0x800000000ull
-#define PCI_HOST_HIGH_END 0x1000000000ull
-
 #define PCI_HOST_SLOTS 32u
 
 /* What answers for a device's function 0. Accesses are of 1, 2 or 4 bytes, aligned to that. */

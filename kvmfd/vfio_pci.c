@@ -38,18 +38,41 @@ void vfio_pci_lament(struct vfio_pci *dev, const char *what, unsigned int region
 
 /* ---- the guest's memory ---- */
 
+static int unmap_parts(struct vfio_pci *dev, unsigned int nr)
+{
+	const struct memory *memory = dev->machine->memory;
+	int ret = 0;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		int one = fpc_dma_unmap(dev->client, memory->parts[i].base, memory->parts[i].size);
+
+		ret = ret ? ret : one;
+	}
+	return ret;
+}
+
 static int open_memory(struct vfio_pci *dev)
 {
 	const struct memory *memory = dev->machine->memory;
-	int ret = fpc_dma_map(dev->client, memory->fd, 0, 0, memory->size, DMA_FLAGS);
+	unsigned int nr = 0;
+	int ret = 0;
 
+	while (nr < memory->nr_parts && !ret) {
+		const struct memory_part *part = &memory->parts[nr];
+
+		ret = fpc_dma_map(dev->client, memory->fd, part->offset, part->base, part->size,
+				  DMA_FLAGS);
+		nr += !ret;
+	}
+	if (ret)
+		unmap_parts(dev, nr);
 	dev->memory_open = !ret;
 	return ret ? vfio_pci_failed(dev, "DMA_MAP of the guest's memory", ret) : 0;
 }
 
 static int close_memory(struct vfio_pci *dev)
 {
-	int ret = fpc_dma_unmap(dev->client, 0, dev->machine->memory->size);
+	int ret = unmap_parts(dev, dev->machine->memory->nr_parts);
 
 	dev->memory_open = false;
 	return ret ? vfio_pci_failed(dev, "DMA_UNMAP of the guest's memory", ret) : 0;

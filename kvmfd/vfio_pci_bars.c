@@ -316,10 +316,12 @@ static bool within(uint64_t base, uint64_t size, uint64_t start, uint64_t end)
 /* Whether the host bridge lets an address through to its bus. */
 static bool is_forwarded(const struct bar *bar, uint64_t base)
 {
+	const struct window *high = &bar->dev->machine->high_mmio;
+
 	if (bar->pub.space == BUS_PIO)
 		return within(base, bar->pub.size, FIRST_PORT, END_OF_PORTS);
 	return within(base, bar->pub.size, MACHINE_MMIO_BASE, MACHINE_MMIO_END) ||
-	       within(base, bar->pub.size, PCI_HOST_HIGH_BASE, PCI_HOST_HIGH_END);
+	       within(base, bar->pub.size, high->next, high->end);
 }
 
 /* Where the guest wants it; 0: nowhere. While its size is asked for it is outside of all windows. */

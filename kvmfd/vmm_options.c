@@ -365,6 +365,8 @@ static int check(struct vmm_options *options)
 		why = "--kernel and --payload: only one of them can run";
 	else if (!boot->kernel && (boot->initrd || boot->append))
 		why = "--initrd and --append are for a --kernel";
+	else if (options->payload && options->memory > MEMORY_LOW_END)
+		why = "--memory: a --payload reaches 3328 at most";
 	else if (options->payload && options->cpus > 1)
 		why = "--cpus: a --payload has one";
 	if (why) {

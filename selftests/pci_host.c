@@ -445,10 +445,10 @@ TEST_F(liar, a_64_bit_bar_may_go_above_4_gib)
 	set_bar(self->server, 2, 0x2000,
 		PCI_BASE_ADDRESS_MEM_TYPE_64 | PCI_BASE_ADDRESS_MEM_PREFETCH);
 	ASSERT_EQ(0, open_liar(self));
-	irq_machine_set_config(&self->im, 1, PCI_BASE_ADDRESS_3, PCI_HOST_HIGH_BASE >> 32);
-	EXPECT_EQ(PCI_HOST_HIGH_BASE | 0xd0000000, vfio_pci_bar(self->dev, 2)->base);
+	irq_machine_set_config(&self->im, 1, PCI_BASE_ADDRESS_3, MACHINE_HIGH_MMIO_BASE >> 32);
+	EXPECT_EQ(MACHINE_HIGH_MMIO_BASE | 0xd0000000, vfio_pci_bar(self->dev, 2)->base);
 	EXPECT_EQ(0x77777777,
-		  irq_machine_read(&self->im, (PCI_HOST_HIGH_BASE | 0xd0000000) + 0x1ffc));
+		  irq_machine_read(&self->im, (MACHINE_HIGH_MMIO_BASE | 0xd0000000) + 0x1ffc));
 	EXPECT_EQ(UINT32_MAX, irq_machine_read(&self->im, 0xd0000000));
 	irq_machine_set_config(&self->im, 1, PCI_BASE_ADDRESS_3, UINT32_MAX);
 	EXPECT_FALSE(vfio_pci_bar(self->dev, 2)->placed);

@@ -71,8 +71,10 @@ static const struct {
 } mistakes[] = {
 	{ { "--stats" }, "no --payload FILE" },
 	{ { "file" }, "'file': not an option" },
-	{ { "--memory", "1x" }, "--memory 1x: wants a number, 3328 at most" },
-	{ { "--memory", "4096" }, "--memory 4096: wants a number, 3328 at most" },
+	{ { "--memory", "1x" }, "--memory 1x: wants a number, 1048576 at most" },
+	{ { "--memory", "1048577" }, "--memory 1048577: wants a number, 1048576 at most" },
+	{ { "--payload", "x", "--memory", "3329" },
+	  "--memory: a --payload reaches 3328 at most" },
 	{ { "--memory", "-1" }, "--memory -1: wants a number" },
 	{ { "--cpu", "a" }, "--cpu a: wants a number" },
 	{ { "--wait", "spin" }, "--wait spin: wants block or spin=MICROSECONDS" },
