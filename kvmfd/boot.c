@@ -45,7 +45,7 @@ int boot_copy(struct boot *boot, uint64_t to, uint64_t offset, uint64_t bytes, u
 	if (!at || to < BOOT_HIGH_BASE)
 		return no_room(boot, boot->name, needed);
 	memcpy(at, boot->kernel + offset, bytes);
-	memset(at + bytes, 0, needed - bytes);
+	memory_zero(boot->machine->memory, to + bytes, needed - bytes);
 	if (boot->kernel_end < to + needed)
 		boot->kernel_end = to + needed;
 	return 0;

@@ -130,3 +130,20 @@ void *memory_ptr(const struct memory *memory, uint64_t gpa, uint64_t len)
 	}
 	return NULL;
 }
+
+/* To have a page given back is cheaper than to fill it, most of all when it was never there. */
+void memory_zero(const struct memory *memory, uint64_t gpa, uint64_t len)
+{
+	uint8_t *start = memory_ptr(memory, gpa, len);
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t before = (page - gpa % page) % page;
+	uint64_t whole = before < len ? (len - before) / page * page : 0;
+
+	if (!whole || fallocate(memory->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				start + before - memory->host, (off_t)whole)) {
+		memset(start, 0, len);
+		return;
+	}
+	memset(start, 0, before);
+	memset(start + before + whole, 0, len - before - whole);
+}

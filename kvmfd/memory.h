@@ -51,4 +51,7 @@ uint64_t memory_end(const struct memory *memory);
 /* Guest address `gpa` in this process; NULL unless all of [gpa, gpa + len) is RAM, in one part. */
 void *memory_ptr(const struct memory *memory, uint64_t gpa, uint64_t len);
 
+/* Zeros for [gpa, gpa + len), which is RAM in one part: whole pages cost neither time nor memory. */
+void memory_zero(const struct memory *memory, uint64_t gpa, uint64_t len);
+
 #endif

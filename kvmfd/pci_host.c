@@ -136,7 +136,7 @@ static int write_ecam(void *opaque, uint64_t offset, const void *data, uint32_t 
 static const struct bus_ops ecam_ops = {
 	.read = read_ecam,
 	.write = write_ecam,
-	.name = "PCI configuration",
+	.name = "PCI configuration by memory",
 };
 
 /* ---- by ports ---- */
@@ -166,7 +166,7 @@ static int write_address(void *opaque, uint64_t offset, const void *data, uint32
 static const struct bus_ops address_ops = {
 	.read = read_address,
 	.write = write_address,
-	.name = "PCI configuration",
+	.name = "PCI configuration address",
 };
 
 /* As in ECAM: bus, device and function are 16 bits, the register 8. Nowhere if not enabled. */
@@ -193,7 +193,7 @@ static int write_data(void *opaque, uint64_t offset, const void *data, uint32_t 
 static const struct bus_ops data_ops = {
 	.read = read_data,
 	.write = write_data,
-	.name = "PCI configuration",
+	.name = "PCI configuration by port",
 };
 
 /* ---- the whole ---- */

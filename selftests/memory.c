@@ -103,6 +103,25 @@ TEST_F(memory, sizes_that_can_not_be_are_refused)
 	EXPECT_EQ(-EINVAL, machine_open(MEMORY_MAX_BYTES + 4096, &self->machine));
 }
 
+TEST_F(memory, what_is_zeroed_is_zero_and_nothing_beside_it)
+{
+	static const struct {
+		uint64_t start, len;
+	} spans[] = { { 0x1000, 0x1000 }, { 0xfff, 2 },	      { 0x801, 0x3000 }, { 0x1800, 0x100 },
+		      { 0x1, 0x1fff },	  { 0x2000, 0x3001 }, { 0x1234, 0 } };
+	uint8_t *ram, expected[0x8000];
+
+	OPEN(MIB);
+	ram = memory_ptr(RAM, 0, sizeof(expected));
+	for (size_t i = 0; i < sizeof(spans) / sizeof(*spans); i++) {
+		memset(ram, 0xab, sizeof(expected));
+		memset(expected, 0xab, sizeof(expected));
+		memset(expected + spans[i].start, 0, spans[i].len);
+		memory_zero(RAM, spans[i].start, spans[i].len);
+		EXPECT_EQ(0, memcmp(ram, expected, sizeof(expected)));
+	}
+}
+
 /* ---- those who are told of it ---- */
 
 static int attach(FIXTURE_DATA(memory) * self)
