@@ -263,6 +263,16 @@ int pci_host_add(struct pci_host *host, unsigned int slot, const struct pci_func
 	return (int)slot;
 }
 
+void pci_host_freed(const struct pci_host *host)
+{
+	for (unsigned int slot = 0; slot < PCI_HOST_SLOTS; slot++) {
+		const struct function *function = &host->slots[slot];
+
+		if (function->ops && function->ops->freed)
+			function->ops->freed(function->opaque);
+	}
+}
+
 void pci_host_remove(struct pci_host *host, unsigned int slot)
 {
 	host->slots[slot] = (struct function){ 0 };

@@ -23,6 +23,7 @@
 struct pci_function_ops {
 	void (*read)(void *opaque, uint32_t offset, void *data, uint32_t len);
 	void (*write)(void *opaque, uint32_t offset, const void *data, uint32_t len);
+	void (*freed)(void *opaque); /* addresses may be free that were not; may be NULL */
 };
 
 struct pci_host;
@@ -39,6 +40,9 @@ void pci_host_close(struct pci_host *host);
  */
 int pci_host_add(struct pci_host *host, unsigned int slot, const struct pci_function_ops *ops,
 		 void *opaque);
+
+/* Tells all functions that one of them has left an address. */
+void pci_host_freed(const struct pci_host *host);
 
 void pci_host_remove(struct pci_host *host, unsigned int slot);
 

@@ -385,6 +385,7 @@ static int plug(struct vfio_pci *dev, struct bar *bar, uint64_t base)
 int vfio_pci_bars_update(struct vfio_pci *dev)
 {
 	uint64_t bases[NR_WINDOWS];
+	bool freed = false;
 	int ret = 0;
 
 	/* First away, then there: two may change places. */
@@ -392,8 +393,10 @@ int vfio_pci_bars_update(struct vfio_pci *dev)
 		struct bar *bar = &dev->bars[i];
 
 		bases[i] = wanted(dev, bar);
-		if (bar->pub.placed && bases[i] != bar->pub.base)
+		if (bar->pub.placed && bases[i] != bar->pub.base) {
 			unplug(dev, bar);
+			freed = true;
+		}
 	}
 	for (unsigned int i = 0; i < NR_WINDOWS; i++) {
 		int one = bases[i] && !dev->bars[i].pub.placed ?
@@ -402,7 +405,20 @@ int vfio_pci_bars_update(struct vfio_pci *dev)
 
 		ret = ret ? ret : one;
 	}
+	/* They only come, and free nothing: this goes no further. */
+	if (freed)
+		pci_host_freed(dev->machine->pci);
 	return ret;
+}
+
+void vfio_pci_bars_freed(struct vfio_pci *dev)
+{
+	bool waits = false;
+
+	for (unsigned int i = 0; i < NR_WINDOWS; i++)
+		waits |= dev->bars[i].refused != 0;
+	if (waits)
+		vfio_pci_bars_update(dev);
 }
 
 void vfio_pci_bars_close(struct vfio_pci *dev)

@@ -151,6 +151,9 @@ int vfio_pci_bars_program(struct vfio_pci *dev);
  */
 int vfio_pci_bars_update(struct vfio_pci *dev);
 
+/* Another function's BAR has moved: those that could not go there may now. */
+void vfio_pci_bars_freed(struct vfio_pci *dev);
+
 void vfio_pci_bars_close(struct vfio_pci *dev);
 
 /* ---- vfio_pci_irqs.c ---- */
