@@ -96,15 +96,13 @@ static void __attribute__((noreturn))
 become(const char *path, const char *const *args, const int *pipes, bool no_dev)
 {
 	const char *argv[PROGRAM_MAX_ARGS + 3] = { path };
-	int nr = 0;
+	int nr = 1;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	while (nr < PROGRAM_MAX_ARGS && args[nr]) {
-		argv[nr + 1] = args[nr];
-		nr++;
-	}
 	if (program_without_sandbox() && !strcmp(strrchr(path, '/'), "/fastpath-vmm"))
-		argv[nr + 1] = "--sandbox=off";
+		argv[nr++] = "--sandbox=off";
+	for (int i = 0; i < PROGRAM_MAX_ARGS && args[i]; i++)
+		argv[nr++] = args[i];
 	if (dup2(pipes[1], STDOUT_FILENO) < 0 || dup2(pipes[3], STDERR_FILENO) < 0 ||
 	    (no_dev && hide_dev()))
 		_exit(NOT_STARTED);
