@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "road.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,7 @@
 #include "wire.h"
 
 /* The first accesses of a batch find everybody asleep and every cache cold: not in the latencies. */
-#define WARM_UP 16u
+#define WARM_UP 16u /* whole batches */
 
 /* Long enough for a server to fall asleep; and short enough for one not to. */
 #define GAP_ASLEEP_US 50
@@ -31,6 +32,10 @@
 	{                                                                      \
 		.side = (side_), .bar = 2, .offset = (offset_), .by_fd = (fd_) \
 	}
+#define BAR5(side_, offset_, fd_)                                              \
+	{                                                                      \
+		.side = (side_), .bar = 5, .offset = (offset_), .by_fd = (fd_) \
+	}
 
 #define ASLEEP .server = "asleep", .gap_us = GAP_ASLEEP_US, .is_stamped = true
 #define AWAKE .server = "awake", .gap_us = GAP_AWAKE_US, .is_stamped = true
@@ -44,6 +49,15 @@
 #define SOCKET_READ                                                             \
 	SOCKET, .op = "read", .counter = ROAD_COUNTS_READS, .job_op = JOB_READ, \
 		.what = "REGION_READ and its answer"
+
+#define SOCKET_MULTI                                                                              \
+	.name = "socket", .op = "multi", .can = "v-o", .width = 4, .counter = ROAD_COUNTS_WRITES, \
+	.way = ROAD_BY_GATHER, .batch = GATHER_WRITES,                                            \
+	.what = "one of 16 writes in a REGION_WRITE_MULTI"
+#define MULTI_TARGET(side_)                                                                  \
+	{                                                                                    \
+		.side = (side_), .bar = 2, .offset = TESTDEV_REGISTER_4, .is_gathered = true \
+	}
 
 /* The same three of an ioregionfd, by who sends its commands. */
 #define SPAN_WRITE                                                              \
@@ -85,6 +99,18 @@
 	.name = "ioeventfd", .op = "datamatch", .width = 4, .counter = ROAD_COUNTS_RUNG, \
 	.can = "--o", .doorbell = TESTDEV_MATCH_A, .value = TESTDEV_VALUE_A,             \
 	.what = "a doorbell for one value"
+#define FAN_OUT                                                                        \
+	.name = "ioeventfd", .op = "fan-out", .width = 4, .counter = ROAD_COUNTS_ROAD, \
+	.can = "v--", .doorbell = TESTDEV_ROAD_FAN, .cycle = TESTDEV_FAN_VALUES,       \
+	.what = "a doorbell for four values, each with an eventfd of its own"
+#define SHADOW                                                                                  \
+	.name = "shadow", .op = "write", .width = 4, .counter = ROAD_COUNTS_ROAD, .can = "v-o", \
+	.way = ROAD_BY_SHADOW, .doorbell = TESTDEV_ROAD_SHADOW, .cycle = 1000,                  \
+	.what = "a doorbell whose value KVM leaves in memory"
+#define SLOT_DOORBELL                                                                 \
+	.name = "ro-slot", .op = "doorbell", .width = 4, .counter = ROAD_COUNTS_ROAD, \
+	.can = "--o", .doorbell = TESTDEV_ROAD_SLOT,                                  \
+	.what = "a doorbell on memory that the guest can only load from"
 #define PIO                                                                                     \
 	.name = "pio", .op = "doorbell", .width = 1, .counter = ROAD_COUNTS_TEST, .can = "--o", \
 	.job_op = JOB_OUT, .what = "a doorbell in I/O space"
@@ -104,10 +130,14 @@ const struct road roads[] = {
 	  .target = { .is_floor = true, .offset = RIG_FLOOR_EXIT } },
 	{ SOCKET_WRITE, ASLEEP, .target = BAR2(RIG_ASLEEP, TESTDEV_REGISTER_4, false) },
 	{ SOCKET_POSTED, ASLEEP, .target = BAR2(RIG_ASLEEP, TESTDEV_REGISTER_4, false) },
+	{ SOCKET_MULTI, ASLEEP, .target = MULTI_TARGET(RIG_ASLEEP) },
 	{ SOCKET_READ, ASLEEP, .target = BAR2(RIG_ASLEEP, TESTDEV_REGISTER_4, false) },
 	SPANS(RIG_ASLEEP, ASLEEP),
 	{ WILDCARD, ASLEEP, .target = BAR2(RIG_ASLEEP, 0x800, true) },
 	{ DATAMATCH, ASLEEP, .target = BAR2(RIG_ASLEEP, 0x940, true) },
+	{ FAN_OUT, ASLEEP, .target = BAR5(RIG_ASLEEP, TESTDEV_FAN, true) },
+	{ SHADOW, ASLEEP, .target = BAR5(RIG_ASLEEP, TESTDEV_SHADOW, true) },
+	{ SLOT_DOORBELL, ASLEEP, .target = BAR5(RIG_ASLEEP, TESTDEV_SLOT_BELL, true) },
 	{ PIO, ASLEEP, .target = PIO_TARGET(RIG_ASLEEP) },
 	{ .name = "eventfd",
 	  .op = "reader",
@@ -119,10 +149,14 @@ const struct road roads[] = {
 	  .target = { .is_floor = true, .offset = RIG_FLOOR_READER } },
 	{ SOCKET_WRITE, AWAKE, .target = BAR2(RIG_AWAKE, TESTDEV_REGISTER_4, false) },
 	{ SOCKET_POSTED, AWAKE, .target = BAR2(RIG_AWAKE, TESTDEV_REGISTER_4, false) },
+	{ SOCKET_MULTI, AWAKE, .target = MULTI_TARGET(RIG_AWAKE) },
 	{ SOCKET_READ, AWAKE, .target = BAR2(RIG_AWAKE, TESTDEV_REGISTER_4, false) },
 	SPANS(RIG_AWAKE, AWAKE),
 	{ WILDCARD, AWAKE, .target = BAR2(RIG_AWAKE, 0x800, true) },
 	{ DATAMATCH, AWAKE, .target = BAR2(RIG_AWAKE, 0x940, true) },
+	{ FAN_OUT, AWAKE, .target = BAR5(RIG_AWAKE, TESTDEV_FAN, true) },
+	{ SHADOW, AWAKE, .target = BAR5(RIG_AWAKE, TESTDEV_SHADOW, true) },
+	{ SLOT_DOORBELL, AWAKE, .target = BAR5(RIG_AWAKE, TESTDEV_SLOT_BELL, true) },
 	{ PIO, AWAKE, .target = PIO_TARGET(RIG_AWAKE) },
 	{ .name = "eventfd",
 	  .op = "unlistened",
@@ -135,7 +169,19 @@ const struct road roads[] = {
 	  .target = { .is_floor = true, .offset = RIG_FLOOR_UNLISTENED } },
 	MAPPED("write", JOB_WRITE, "a store to memory of the device"),
 	MAPPED("read", JOB_READ, "a load from it"),
+	{ .name = "ro-slot",
+	  .op = "read",
+	  .server = "-",
+	  .width = 4,
+	  .gap_us = GAP_AWAKE_US,
+	  .can = "-r-",
+	  .way = ROAD_BY_MAPPING,
+	  .job_op = JOB_READ,
+	  .counter = ROAD_COUNTS_SLOT,
+	  .what = "a load from what the device keeps up to date there",
+	  .target = BAR5(RIG_ASLEEP, TESTDEV_SLOT, false) },
 };
+static_assert(WARM_UP % GATHER_WRITES == 0, "whole batches");
 const unsigned int nr_roads = sizeof(roads) / sizeof(*roads);
 
 bool road_exists(const char *name)
@@ -164,7 +210,7 @@ static const char *adapt_to_place(struct row *row, struct rig *rig, const struct
 	if (!wire_within(place->offset, place->width, rig_bar_bytes(rig, &road->target)))
 		return "the target is not inside a BAR of the device";
 	has_fd = rig_has_fd(rig, &road->target, road->width, road->value);
-	if (!strcmp(road->name, "pio") || !strcmp(road->op, "datamatch") ||
+	if ((road->target.by_fd && strcmp(road->op, "wildcard") != 0) ||
 	    road->way != ROAD_BY_FD_OR_MESSAGE)
 		return "the device is no testdev";
 	if (road->target.by_fd)
@@ -174,9 +220,25 @@ static const char *adapt_to_place(struct row *row, struct rig *rig, const struct
 	return NULL;
 }
 
+/* Whether each of its values has one. */
+static bool has_fds(const struct road *road, const struct rig *rig)
+{
+	bool has = rig_has_fd(rig, &road->target, road->width, road->value);
+
+	for (uint32_t i = 1; i < road->cycle && has; i++)
+		has = rig_has_fd(rig, &road->target, road->width, road->value + i);
+	return has;
+}
+
 /* What the client's end of a road lacks here. */
 static const char *why_no_way(const struct road *road, const struct rig *rig)
 {
+	if (!rig_bar_bytes(rig, &road->target))
+		return "the testdev has no such BAR; one with roads=on has";
+	if (road->way == ROAD_BY_GATHER)
+		return fpc_limits(rig->servers[road->target.side].client)->write_multiple ?
+			       NULL :
+			       "the server takes no REGION_WRITE_MULTI";
 	if (road->way == ROAD_BY_FD_OR_MESSAGE && !road->is_posted)
 		return NULL;
 	if (!rig->machine)
@@ -185,6 +247,10 @@ static const char *why_no_way(const struct road *road, const struct rig *rig)
 		return NULL;
 	if (road->way == ROAD_BY_MAPPING)
 		return rig_is_mapped(rig, &road->target) ? NULL : "it could not be mapped";
+	if (road->way == ROAD_BY_SHADOW)
+		return rig->machine->vm->has_post_write ?
+			       NULL :
+			       "this kernel's KVM can't store what was written";
 	if (road->way == ROAD_BY_IOREGION && !rig->machine->vm->has_ioregion)
 		return "this kernel's KVM has no ioregionfd";
 	if (road->way == ROAD_BY_STANDIN && rig->machine->vm->has_ioregion)
@@ -195,6 +261,8 @@ static const char *why_no_way(const struct road *road, const struct rig *rig)
 static const char *why_not(struct row *row, struct rig *rig, const struct road_place *place)
 {
 	const struct road *road = &row->road;
+	bool by_eventfd = road->target.by_fd &&
+			  (road->way == ROAD_BY_FD_OR_MESSAGE || road->way == ROAD_BY_SHADOW);
 	const struct rig_server *server = &rig->servers[road->target.side];
 
 	if (!rig->machine && (road->job_op == JOB_OUT || !strcmp(road->name, "exit")))
@@ -207,8 +275,7 @@ static const char *why_not(struct row *row, struct rig *rig, const struct road_p
 		return adapt_to_place(row, rig, place);
 	if (why_no_way(road, rig))
 		return why_no_way(road, rig);
-	if (road->way == ROAD_BY_FD_OR_MESSAGE && road->target.by_fd &&
-	    !rig_has_fd(rig, &road->target, road->width, road->value))
+	if (by_eventfd && !has_fds(road, rig))
 		return "the server's eventfd is not installed";
 	return NULL;
 }
@@ -225,7 +292,7 @@ void row_init(struct row *row, const struct road *road, struct rig *rig,
 
 bool row_flood(struct row *row)
 {
-	if (strcmp(row->road.name, "socket") || row->road.is_posted)
+	if (strcmp(row->road.name, "socket") || row->road.is_posted || row->road.batch)
 		return false;
 	row->road.name = "flooded";
 	row->is_flooded = true;
@@ -252,36 +319,62 @@ static int read_test_count(struct fpc *client, uint64_t *count)
 	return ret;
 }
 
-static int read_counter(const struct row *row, struct rig *rig, uint64_t *count)
+bool row_has_sum(const struct row *row)
+{
+	return row->road.counter == ROAD_COUNTS_ROAD;
+}
+
+static int read_bench_counter(const struct row *row, struct fpc *client, struct tally *tally)
+{
+	struct testdev_counters counters = { 0 };
+	int ret = fpc_region_read(client, FP_BAR2, 0, &counters,
+				  offsetof(struct testdev_counters, trigger));
+
+	if (row->road.counter == ROAD_COUNTS_WRITES)
+		tally->times = counters.writes;
+	else if (row->road.counter == ROAD_COUNTS_READS)
+		tally->times = counters.reads;
+	else
+		tally->times = counters.rung[row->road.doorbell];
+	return ret;
+}
+
+static int read_road_counter(const struct row *row, struct fpc *client, struct tally *tally)
+{
+	struct testdev_roads seen = { 0 };
+	int ret = fpc_region_read(client, FP_BAR5, 0, &seen, sizeof(seen));
+
+	tally->times = seen.of[row->road.doorbell].stores;
+	tally->sum = seen.of[row->road.doorbell].sum;
+	return ret;
+}
+
+static int read_counter(const struct row *row, struct rig *rig, struct tally *tally)
 {
 	struct fpc *client = rig->servers[row->road.target.side].client;
-	struct testdev_counters counters = { 0 };
-	int ret = 0;
 
-	*count = 0;
+	*tally = (struct tally){ 0 };
 	switch (row->road.counter) {
 	case ROAD_COUNTS_NOTHING:
 		return 0;
 	case ROAD_COUNTS_STAMPS:
-		*count = __atomic_load_n(&rig->job->stamp.count, __ATOMIC_ACQUIRE);
+		tally->times = __atomic_load_n(&rig->job->stamp.count, __ATOMIC_ACQUIRE);
 		return 0;
 	case ROAD_COUNTS_EVENTFD:
-		if (read(rig->unlistened_fd, count, sizeof(*count)) < 0 && errno != EAGAIN)
+		if (read(rig->unlistened_fd, &tally->times, sizeof(tally->times)) < 0 &&
+		    errno != EAGAIN)
 			return -errno;
 		return 0;
 	case ROAD_COUNTS_TEST:
-		return read_test_count(client, count);
+		return read_test_count(client, &tally->times);
+	case ROAD_COUNTS_SLOT:
+		tally->times = rig->job->agreed;
+		return 0;
+	case ROAD_COUNTS_ROAD:
+		return read_road_counter(row, client, tally);
 	default:
-		ret = fpc_region_read(client, 2, 0, &counters,
-				      offsetof(struct testdev_counters, trigger));
+		return read_bench_counter(row, client, tally);
 	}
-	if (row->road.counter == ROAD_COUNTS_WRITES)
-		*count = counters.writes;
-	else if (row->road.counter == ROAD_COUNTS_READS)
-		*count = counters.reads;
-	else
-		*count = counters.rung[row->road.doorbell];
-	return ret;
 }
 
 /* ---- what is known before and after a batch ---- */
@@ -292,7 +385,7 @@ struct snapshot {
 	uint64_t exits;
 	uint64_t kvm_exits;
 	uint64_t emulated;
-	uint64_t count;
+	struct tally count;
 };
 
 static void look_at_thread(struct usage *usage)
@@ -363,8 +456,21 @@ static int make_accesses(const struct row *row, struct rig *rig)
 	return ret;
 }
 
+/* Changes what is to be loaded, and asks the device's handler, by message, what that is now. */
+static int prepare_slot(struct rig *rig, struct fpc *client)
+{
+	const uint32_t none = 0;
+	int ret = fpc_region_write(client, FP_BAR5, TESTDEV_SLOT_BELL, &none, sizeof(none));
+
+	rig->job->value = 0;
+	return ret ? ret :
+		     fpc_region_read(client, FP_BAR5,
+				     offsetof(struct testdev_roads, of[TESTDEV_ROAD_SLOT].stores),
+				     &rig->job->value, sizeof(uint32_t));
+}
+
 /* Readies the other end, and reads its counter. */
-static int prepare(const struct row *row, struct rig *rig, uint64_t *count)
+static int prepare(const struct row *row, struct rig *rig, struct tally *count)
 {
 	const struct rig_target *target = &row->road.target;
 	struct fpc *client = rig->servers[target->side].client;
@@ -373,40 +479,51 @@ static int prepare(const struct row *row, struct rig *rig, uint64_t *count)
 
 	if (row->road.counter == ROAD_COUNTS_TEST)
 		ret = fpc_region_write(client, 1, 0, &test, sizeof(test));
+	if (row->road.counter == ROAD_COUNTS_SLOT)
+		ret = prepare_slot(rig, client);
+	rig->job->agreed = 0;
 	__atomic_store_n(&rig->job->stamp.count, 0, __ATOMIC_RELAXED);
 	if (!ret)
 		ret = read_counter(row, rig, count);
 	if (row->road.counter == ROAD_COUNTS_EVENTFD)
-		*count = 0; /* reading it has emptied it */
+		count->times = 0; /* reading it has emptied it */
 	/* Last: from here on every access counts. */
 	if (!ret && row->road.is_stamped && !target->is_floor)
 		ret = rig_stamp(rig, target->side);
 	return ret;
 }
 
+/* The accesses of a batch from `first` on; of most roads that is one. */
+static int collect_batch(struct row *row, const struct rig *rig, const struct job_sample *first)
+{
+	const struct road *road = &row->road;
+	const struct job_sample *last = first + rig->job->batch - 1;
+	bool goes_on = road->target.by_fd || road->target.is_floor || road->is_posted;
+	uint64_t answered = goes_on ? last->answered : last->after;
+	double ns = rig->clock.guest_ns_per_cycle;
+	uint64_t cycles = 0;
+	int ret;
+
+	for (const struct job_sample *sample = first; sample <= last; sample++)
+		cycles += sample->after - sample->before;
+	ret = series_add(&row->guest_ns, (double)cycles * ns / rig->job->batch);
+	if (!ret && answered)
+		ret = series_add(&row->rtt_ns, (double)(answered - first->before) * ns);
+	if (!ret && last->handled && !rig->clock.is_scaled) {
+		uint64_t before = first->before - (uint64_t)rig->clock.guest_offset;
+
+		ret = series_add(&row->notify_ns, (double)(int64_t)(last->handled - before) * ns);
+	}
+	return ret;
+}
+
 static int collect(struct row *row, const struct rig *rig)
 {
 	const struct job *job = rig->job;
-	double ns = rig->clock.guest_ns_per_cycle;
 	int ret = 0;
 
-	for (uint32_t i = WARM_UP; i < job->count && !ret; i++) {
-		const struct job_sample *sample = &job->samples[i];
-		uint64_t answered =
-			row->road.target.by_fd || row->road.target.is_floor || row->road.is_posted ?
-				sample->answered :
-				sample->after;
-
-		ret = series_add(&row->guest_ns, (double)(sample->after - sample->before) * ns);
-		if (!ret && answered)
-			ret = series_add(&row->rtt_ns, (double)(answered - sample->before) * ns);
-		if (!ret && sample->handled && !rig->clock.is_scaled) {
-			uint64_t before = sample->before - (uint64_t)rig->clock.guest_offset;
-
-			ret = series_add(&row->notify_ns,
-					 (double)(int64_t)(sample->handled - before) * ns);
-		}
-	}
+	for (uint32_t i = WARM_UP; i < job->count && !ret; i += job->batch)
+		ret = collect_batch(row, rig, &job->samples[i]);
 	if (!ret)
 		ret = series_mark(&row->guest_ns);
 	if (!ret)
@@ -432,7 +549,10 @@ static void account(struct row *row, const struct rig *rig, const struct snapsho
 	uint64_t waited = waited_ns(rig);
 
 	row->accesses += rig->job->count;
-	row->counted += after->count - before->count;
+	row->counted.times += after->count.times - before->count.times;
+	row->counted.sum += after->count.sum - before->count.sum;
+	for (uint32_t i = 0; i < rig->job->count; i++)
+		row->sum += rig->job->value + i % rig->job->cycle;
 	if (after->server.cpu_ns > before->server.cpu_ns)
 		row->server.cpu_ns += after->server.cpu_ns - before->server.cpu_ns;
 	row->server.switches += after->server.switches - before->server.switches;
@@ -459,7 +579,9 @@ static void fill_job(const struct row *row, struct rig *rig, uint32_t count)
 	job->op = row->road.job_op;
 	job->width = row->road.width;
 	job->value = row->road.value;
-	job->count = count + WARM_UP;
+	job->cycle = row->road.cycle ? row->road.cycle : 1;
+	job->batch = row->road.batch ? row->road.batch : 1;
+	job->count = WARM_UP + (count + job->batch - 1) / job->batch * job->batch;
 	job->is_stamped = row->road.is_stamped;
 	job->gap = (uint64_t)(row->road.gap_us * us);
 	job->patience = (uint64_t)(PATIENCE_US * us);
@@ -469,11 +591,12 @@ int row_measure(struct row *row, struct rig *rig, uint32_t count)
 {
 	struct snapshot before = { 0 };
 	struct snapshot after = { 0 };
-	int ret = prepare(row, rig, &before.count);
+	int ret;
 
+	fill_job(row, rig, count);
+	ret = prepare(row, rig, &before.count);
 	if (ret)
 		return ret;
-	fill_job(row, rig, count);
 	if (rig->machine)
 		look_at_guest(row, rig, &before);
 	look_at_server(row, rig, &before.server);

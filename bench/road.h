@@ -17,6 +17,8 @@ enum road_counter {
 	ROAD_COUNTS_RUNG,   /* testdev's BAR2: `rung[doorbell]` */
 	ROAD_COUNTS_WRITES, /* testdev's BAR2 */
 	ROAD_COUNTS_READS,
+	ROAD_COUNTS_ROAD, /* testdev's BAR5: of[doorbell], with what the values add up to */
+	ROAD_COUNTS_SLOT, /* loads that agree with what testdev's handler says */
 	ROAD_COUNTS_TEST, /* pci-testdev's count, of the test chosen in BAR1 */
 	ROAD_COUNTS_EVENTFD,
 	ROAD_COUNTS_STAMPS,
@@ -28,6 +30,8 @@ enum road_way {
 	ROAD_BY_STANDIN,  /* an ioregionfd, on a kernel that has none */
 	ROAD_BY_IOREGION, /* one in KVM */
 	ROAD_BY_MAPPING,  /* the guest's memory */
+	ROAD_BY_SHADOW,	  /* an eventfd, and KVM stores the value beside it */
+	ROAD_BY_GATHER,	  /* a message for several writes */
 };
 
 struct road {
@@ -43,10 +47,12 @@ struct road {
 	enum job_op job_op;
 	uint32_t width;
 	uint64_t value;
+	uint32_t cycle; /* so many values, from `value` on, in turn; 0: only that one */
+	uint32_t batch; /* accesses that are measured as one; 0: each by itself */
 	bool is_stamped;
-	uint32_t gap_us; /* between two accesses */
+	uint32_t gap_us; /* between two accesses, or batches */
 	enum road_counter counter;
-	unsigned int doorbell; /* enum testdev_doorbell */
+	unsigned int doorbell; /* enum testdev_doorbell, or enum testdev_road */
 };
 
 extern const struct road roads[];
@@ -55,6 +61,12 @@ extern const unsigned int nr_roads;
 /* Whether `name` is a road's. */
 bool road_exists(const char *name);
 
+/* How many accesses, and what the values that came with them add up to. */
+struct tally {
+	uint64_t times;
+	uint64_t sum;
+};
+
 struct row {
 	struct road road;
 	const char *skip;  /* why it can't be measured here; NULL: it can */
@@ -62,8 +74,9 @@ struct row {
 	struct series guest_ns;
 	struct series notify_ns;
 	struct series rtt_ns;
-	uint64_t accesses; /* all, also those that only warmed up */
-	uint64_t counted;  /* at the other end */
+	uint64_t accesses;    /* all, also those that only warmed up */
+	struct tally counted; /* at the other end */
+	uint64_t sum;	      /* of what was stored */
 	uint64_t exits;
 	uint64_t kvm_exits; /* by KVM's own statistics */
 	uint64_t emulated;  /* instructions */
@@ -81,6 +94,9 @@ struct road_place {
 	uint64_t offset;
 	uint32_t width;
 };
+
+/* Whether values come along with what its counter counts. */
+bool row_has_sum(const struct row *row);
 
 /* Readies a row, or says in it why the road can't be measured. */
 void row_init(struct row *row, const struct road *road, struct rig *rig,
