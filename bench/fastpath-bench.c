@@ -339,7 +339,7 @@ static void check_exits(const struct row *rows, unsigned int nr_rows)
 
 static int check_sum(const struct row *row)
 {
-	if (!row_has_sum(row) || row->counted.sum == row->sum)
+	if (!tally_has_sum(&row->road) || row->counted.sum == row->sum)
 		return 0;
 	log_error("%s %s: values that add up to %llu were stored, and %llu came", row->road.name,
 		  row->road.op, (unsigned long long)row->sum, (unsigned long long)row->counted.sum);

@@ -83,7 +83,7 @@ static struct json_object *make_row(const struct row *row)
 		put_count(object, "counted", row->counted.times);
 	if (row->road.batch)
 		put_count(object, "writes_per_message", row->road.batch);
-	if (row_has_sum(row)) {
+	if (tally_has_sum(&row->road)) {
 		put_count(object, "sum_of_values", row->sum);
 		put_count(object, "sum_counted", row->counted.sum);
 	}

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * road: the ways an access can take, and what was measured of each: a row of the result.
- */
+/* road: the ways an access can take. */
 #ifndef BENCH_ROAD_H
 #define BENCH_ROAD_H
 
@@ -9,7 +7,6 @@
 #include <stdint.h>
 
 #include "rig.h"
-#include "series.h"
 
 /* What counts a road's accesses at its other end. */
 enum road_counter {
@@ -23,6 +20,9 @@ enum road_counter {
 	ROAD_COUNTS_EVENTFD,
 	ROAD_COUNTS_STAMPS,
 };
+
+/* The number of testdev's portio-wildcard-eventfd in its BAR1. */
+#define ROAD_PIO_TEST 1
 
 /* How the client has the access made, where that is not its doorbell's eventfd or a message. */
 enum road_way {
@@ -60,57 +60,5 @@ extern const unsigned int nr_roads;
 
 /* Whether `name` is a road's. */
 bool road_exists(const char *name);
-
-/* How many accesses, and what the values that came with them add up to. */
-struct tally {
-	uint64_t times;
-	uint64_t sum;
-};
-
-struct row {
-	struct road road;
-	const char *skip;  /* why it can't be measured here; NULL: it can */
-	const char *where; /* "native", "emulated" or "host": what made the accesses */
-	struct series guest_ns;
-	struct series notify_ns;
-	struct series rtt_ns;
-	uint64_t accesses;    /* all, also those that only warmed up */
-	struct tally counted; /* at the other end */
-	uint64_t sum;	      /* of what was stored */
-	uint64_t exits;
-	uint64_t kvm_exits; /* by KVM's own statistics */
-	uint64_t emulated;  /* instructions */
-	bool is_flooded;    /* another device of the server is kept busy meanwhile */
-	bool has_kvm_stats;
-	bool has_server_usage;
-	struct usage server;
-	struct usage client; /* without what the guest waited between two accesses */
-};
-
-/* A device that is no testdev is measured at this place only. */
-struct road_place {
-	bool is_given;
-	unsigned int bar;
-	uint64_t offset;
-	uint32_t width;
-};
-
-/* Whether values come along with what its counter counts. */
-bool row_has_sum(const struct row *row);
-
-/* Readies a row, or says in it why the road can't be measured. */
-void row_init(struct row *row, const struct road *road, struct rig *rig,
-	      const struct road_place *place);
-
-/* Whether a flood beside it is worth a row: it becomes that of such a road. */
-bool row_flood(struct row *row);
-
-/*
- * Makes `count` accesses and adds what they cost. 0; -EPIPE when accesses were lost, said to the log;
- * another -errno.
- */
-int row_measure(struct row *row, struct rig *rig, uint32_t count);
-
-void row_free(struct row *row);
 
 #endif
