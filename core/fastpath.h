@@ -334,7 +334,7 @@ struct fp_class {
  * What of this header a device that is built apart relies on: it changes with any layout or meaning
  * in it, and a server refuses a device that was built against another.
  */
-#define FP_ABI 1u
+#define FP_ABI 2u
 
 /* See fp_register(). */
 FP_PUBLIC void fp_register_class(const struct fp_class *class_, uint32_t abi, size_t class_bytes);
