@@ -28,6 +28,9 @@ struct crew {
 	bool ended;
 	bool has_result;
 	int result;
+	bool asked; /* without a relay, which has one of its own */
+	void (*attend)(void *opaque);
+	void *opaque;
 	unsigned int nr;
 	struct member members[MACHINE_MAX_VCPUS];
 };
@@ -68,20 +71,40 @@ void crew_close(struct crew *crew)
 	free(crew);
 }
 
+/* It looks at its kick when it goes to work, and is nudged when it was there before. */
+static void kick(const struct member *member)
+{
+	pid_t tid;
+
+	vcpu_kick(member->vcpu);
+	tid = __atomic_load_n(&member->tid, __ATOMIC_SEQ_CST);
+	if (tid)
+		syscall(SYS_tgkill, getpid(), tid, NUDGE);
+}
+
 void crew_end(struct crew *crew)
 {
 	__atomic_store_n(&crew->ended, true, __ATOMIC_SEQ_CST);
-	for (unsigned int i = 0; i < crew->nr; i++) {
-		struct member *member = &crew->members[i];
+	for (unsigned int i = 0; i < crew->nr; i++)
+		kick(&crew->members[i]);
+}
 
-		pid_t tid;
+void crew_attend(struct crew *crew, void (*fn)(void *opaque), void *opaque)
+{
+	crew->attend = fn;
+	crew->opaque = opaque;
+	if (crew->relay)
+		relay_attend(crew->relay, fn, opaque);
+}
 
-		/* It looks at its kick when it goes to work, and is nudged when it was there before. */
-		vcpu_kick(member->vcpu);
-		tid = __atomic_load_n(&member->tid, __ATOMIC_SEQ_CST);
-		if (tid)
-			syscall(SYS_tgkill, getpid(), tid, NUDGE);
+void crew_ask(struct crew *crew)
+{
+	if (crew->relay) {
+		relay_ask(crew->relay);
+		return;
 	}
+	__atomic_store_n(&crew->asked, true, __ATOMIC_SEQ_CST);
+	kick(&crew->members[0]);
 }
 
 /* The first result is the crew's. A kick that is not an end is none. */
@@ -93,6 +116,8 @@ static void work(struct member *member)
 	__atomic_store_n(&member->tid, gettid(), __ATOMIC_SEQ_CST);
 	do {
 		ret = vcpu_run(member->vcpu, crew->machine->bus);
+		if (__atomic_exchange_n(&crew->asked, false, __ATOMIC_SEQ_CST))
+			crew->attend(crew->opaque);
 	} while (ret == -EINTR && !__atomic_load_n(&crew->ended, __ATOMIC_SEQ_CST));
 	if (!__atomic_exchange_n(&crew->has_result, true, __ATOMIC_SEQ_CST))
 		crew->result = ret;
