@@ -10,6 +10,7 @@
 #include <linux/pci_regs.h>
 #include <string.h>
 
+#include "cleanup.h"
 #include "log.h"
 #include "pci_host.h"
 #include "vfio_pci_dev.h"
@@ -400,6 +401,63 @@ int vfio_pci_bars_update(struct vfio_pci *dev)
 
 		ret = ret ? ret : one;
 	}
+	return ret;
+}
+
+/* ---- another server ---- */
+
+/* From now on no access goes by stand-in. */
+static void hold(struct bar *bar)
+{
+	if (bar->io_fds)
+		bar->held = take_ptr(bar->io_fds);
+}
+
+void vfio_pci_bars_hold(struct vfio_pci *dev)
+{
+	for (unsigned int i = 0; i < NR_WINDOWS; i++) {
+		struct bar *bar = &dev->bars[i];
+
+		hold(bar);
+		iofd_unplug(bar->held);
+		mapped_unplug(bar->mapped);
+	}
+}
+
+void vfio_pci_bars_release(struct vfio_pci *dev)
+{
+	for (unsigned int i = 0; i < NR_WINDOWS; i++) {
+		struct bar *bar = &dev->bars[i];
+
+		if (bar->pub.placed) {
+			mapped_plug(bar->mapped, bar->pub.base);
+			iofd_plug(bar->held, bar->pub.base);
+		}
+		bar->io_fds = take_ptr(bar->held);
+	}
+}
+
+void vfio_pci_bars_leave(struct vfio_pci *dev)
+{
+	for (unsigned int i = 0; i < NR_WINDOWS; i++) {
+		struct bar *bar = &dev->bars[i];
+
+		hold(bar);
+		bar->pub.io_fds = NULL;
+		bar->pub.mapped = NULL;
+		bar->opened = false;
+		iofd_uninstall(take_ptr(bar->held));
+		mapped_close(take_ptr(bar->mapped));
+	}
+}
+
+int vfio_pci_bars_rejoin(struct vfio_pci *dev)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; i < NR_WINDOWS && !ret; i++)
+		if (dev->bars[i].pub.placed)
+			ret = open_roads(dev, &dev->bars[i]);
 	return ret;
 }
 

@@ -115,7 +115,7 @@ static void find_msix(struct vfio_pci *dev)
 	flags = vfio_pci_config_initial(dev, at + PCI_MSIX_FLAGS, 2) & PCI_MSIX_FLAGS_QSIZE;
 	nr = flags + 1;
 	why = place_msix(dev, at, nr);
-	if (!why && vfio_pci_irqs_count(dev, IRQ_MSIX, FPC_IRQ_EVENTFD) < nr)
+	if (!why && vfio_pci_irqs_count(dev->client, IRQ_MSIX, FPC_IRQ_EVENTFD) < nr)
 		why = "the server has fewer interrupts than its table";
 	if (!why && msix_open(nr, &msix_ops, dev, &irqs->table))
 		why = strerror(ENOMEM);
@@ -125,6 +125,7 @@ static void find_msix(struct vfio_pci *dev)
 		return;
 	}
 	irqs->msix = at;
+	irqs->nr_msix = nr;
 	vfio_pci_config_keep(dev, at + PCI_MSIX_FLAGS, 2, flags, UINT16_MAX, bits);
 }
 
@@ -178,7 +179,7 @@ static void find_msi(struct vfio_pci *dev)
 
 	if (!at)
 		return;
-	irqs->msi_max = vfio_pci_irqs_count(dev, IRQ_MSI, FPC_IRQ_EVENTFD);
+	irqs->msi_max = vfio_pci_irqs_count(dev->client, IRQ_MSI, FPC_IRQ_EVENTFD);
 	if (order > 5)
 		why = "more than 32 vectors";
 	else if (layout(flags, at).end > CONFIG_BYTES)
