@@ -73,10 +73,10 @@ static int come_back(FIXTURE_DATA(rejoin) * self)
 	int ret;
 
 	testdev_server_again(&self->served);
-	/* The one that looked whether it listens may not have left yet. */
+	/* Who looked whether it listens may not have left yet, nor a dead server its socket. */
 	do
 		ret = vfio_pci_connect(self->dev, self->served.path, &client);
-	while (ret == -EBUSY);
+	while (ret == -EBUSY || ret == -ECONNRESET || ret == -ECONNREFUSED);
 	if (!ret)
 		ret = vfio_pci_match(self->dev, client, self->why);
 	return ret ? ret : vfio_pci_rejoin(self->dev, client);
@@ -178,7 +178,7 @@ TEST_F(rejoin, the_new_server_is_told_what_the_guest_has_set_up)
 	NEEDS_KVM();
 	set_config(self, PCI_BASE_ADDRESS_2, 0xe0000000);
 	set_config(self, PCI_COMMAND, command);
-	set_config(self, self->msix, PCI_MSIX_FLAGS_ENABLE << 16);
+	set_config(self, self->msix, (uint32_t)PCI_MSIX_FLAGS_ENABLE << 16);
 	lose(self);
 	ASSERT_EQ(0, come_back(self));
 	EXPECT_EQ(0xe0000000, servers(self, PCI_BASE_ADDRESS_2, 4));
@@ -227,7 +227,7 @@ TEST_F(rejoin, who_was_no_bus_master_reaches_no_memory)
 TEST_F(rejoin, msix_arrives_as_before_and_masked_vectors_stay_masked)
 {
 	NEEDS_KVM();
-	set_config(self, self->msix, PCI_MSIX_FLAGS_ENABLE << 16);
+	set_config(self, self->msix, (uint32_t)PCI_MSIX_FLAGS_ENABLE << 16);
 	set_entry(self, 0, 0x41, false);
 	set_entry(self, 2, 0x62, true);
 	fire(self, 0);
@@ -246,7 +246,7 @@ TEST_F(rejoin, msix_arrives_as_before_and_masked_vectors_stay_masked)
 TEST_F(rejoin, an_interrupt_that_was_masked_when_the_server_died_is_not_lost)
 {
 	NEEDS_KVM();
-	set_config(self, self->msix, PCI_MSIX_FLAGS_ENABLE << 16);
+	set_config(self, self->msix, (uint32_t)PCI_MSIX_FLAGS_ENABLE << 16);
 	set_entry(self, 1, 0x51, true);
 	fire(self, 1);
 	EXPECT_TRUE(becomes_pending(self, 1));
@@ -278,7 +278,7 @@ TEST_F(rejoin, with_reset_the_guest_finds_it_as_at_power_on)
 	self->options.reconnect = VFIO_PCI_RESET;
 	ASSERT_EQ(0, vfio_pci_open(&self->im.machine, &self->options, &self->dev));
 	self->bench = vfio_pci_bar(self->dev, 2)->base;
-	set_config(self, self->msix, PCI_MSIX_FLAGS_ENABLE << 16);
+	set_config(self, self->msix, (uint32_t)PCI_MSIX_FLAGS_ENABLE << 16);
 	lose(self);
 	ASSERT_EQ(0, come_back(self));
 	EXPECT_EQ(0, config(self, PCI_COMMAND) & 0xffff);
