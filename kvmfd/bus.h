@@ -21,12 +21,13 @@ enum bus_space {
 	BUS_NR_SPACES
 };
 
-/* What a handler returns to make vcpu_run() return. */
+/* What a handler returns to make vcpu_run() return: the guest stops, or that vCPU alone. */
 #define BUS_STOP 1
+#define BUS_LEAVE 2
 
 /*
  * `offset` counts from the range's start; `len` is 1 to 8 bytes and all of them lie within the
- * range. 0 or BUS_STOP: a guest's access can't fail, so a handler deals with its own errors. -errno
+ * range. 0, BUS_STOP or BUS_LEAVE: a guest's access can't fail, so a handler deals with its own errors. -errno
  * only when the guest can't go on; it has been said to the log then.
  *
  * The other two may be NULL. They are called first, on the thread that accesses, and several at a
