@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,6 +22,7 @@
 #include "crew.h"
 #include "fastpath.h"
 #include "guest/roads.h"
+#include "ioregion_rig.h"
 #include "kselftest_harness.h"
 #include "ledger.h"
 #include "log.h"
@@ -92,7 +94,9 @@ static void rig_close(struct rig *rig)
 	machine_close(rig->machine);
 	if (!rig->peer)
 		return;
-	peer_wait(rig->peer);
+	/* One that does not listen ends with its client. */
+	if (!*rig->peer->dir)
+		peer_wait(rig->peer);
 	peer_stop(rig->peer);
 }
 
@@ -185,12 +189,17 @@ FIXTURE_TEARDOWN(road)
 	rig_close(&self->rig);
 }
 
-#define OPEN()                                                                      \
-	do {                                                                        \
-		NEEDS_KVM();                                                        \
-		ASSERT_EQ(0, rig_open(&self->rig, &variant->how));                  \
-		if (variant->by == KERNEL && !self->rig.machine->vm->has_ioregion)  \
-			SKIP(return, "this kernel has no ioregionfd: make kernel"); \
+#define NEEDS_ROAD()                       \
+	do {                               \
+		NEEDS_KVM();               \
+		if (variant->by == KERNEL) \
+			NEEDS_IOREGION();  \
+	} while (0)
+
+#define OPEN()                                                     \
+	do {                                                       \
+		NEEDS_ROAD();                                      \
+		ASSERT_EQ(0, rig_open(&self->rig, &variant->how)); \
 	} while (0)
 
 /* That so many stores were carried by who was meant to, and none by another. */
@@ -265,7 +274,8 @@ TEST_F_TIMEOUT(road, a_bar_that_is_switched_off_and_on_meanwhile_answers_right_o
 struct killer {
 	pthread_t thread;
 	const struct rig *rig;
-	pid_t victim;
+	pid_t victim; /* or who is told instead: */
+	int fd;
 };
 
 static bool all_have_begun(const struct rig *rig)
@@ -277,14 +287,30 @@ static bool all_have_begun(const struct rig *rig)
 	return all;
 }
 
+static void await_the_middle(const struct rig *rig)
+{
+	int64_t deadline = 0;
+
+	while (!all_have_begun(rig) && peer_time_left(&deadline))
+		usleep(1000);
+}
+
 static void *kill_in_the_middle(void *opaque)
 {
 	const struct killer *killer = opaque;
-	int64_t deadline = 0;
 
-	while (!all_have_begun(killer->rig) && peer_time_left(&deadline))
-		usleep(1000);
+	await_the_middle(killer->rig);
 	kill(killer->victim, SIGKILL);
+	return NULL;
+}
+
+static void *tell_in_the_middle(void *opaque)
+{
+	const struct killer *killer = opaque;
+
+	await_the_middle(killer->rig);
+	if (write(killer->fd, "", 1) != 1)
+		_exit(3);
 	return NULL;
 }
 
@@ -317,6 +343,67 @@ TEST_F(road, when_the_server_is_killed_over_the_reads_of_four_vcpus_all_get_ones
 	EXPECT_EQ(1, capture_lines(&self->said, "from now on reads give all ones"));
 	EXPECT_EQ(0, capture_lines(&self->said, "out of time"));
 	EXPECT_EQ(0, capture_lines(&self->said, strerror(ETIMEDOUT)));
+}
+
+/* ---- the client is killed ---- */
+
+/* A monitor whose vCPUs read what is never answered; tells `fd` when they are at it. Never returns. */
+static void __attribute__((noreturn))
+read_for_ever(struct rig *rig, const struct vfio_pci_options *how, int fd)
+{
+	struct killer teller = { .rig = rig, .fd = fd };
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (machine_open_bare(MEMORY_BYTES, VCPUS, &rig->machine) || attach(rig, how) || load(rig))
+		_exit(1);
+	*rig->job = (struct roads_job){ .op = ROADS_LOAD, .address = address(rig, 0, STUCK) };
+	if (pthread_create(&teller.thread, NULL, tell_in_the_middle, &teller))
+		_exit(1);
+	crew_run(rig->crew);
+	_exit(2);
+}
+
+/* The kernel takes a moment to close what a process had in its ring. */
+static int connect_next(const struct peer *peer, struct fpc **client)
+{
+	const struct fpc_options options = { .timeout_ms = PEER_DEADLINE_MS };
+	int64_t deadline = 0;
+	int ret;
+
+	log_set_level(LOG_ERROR); /* that it is turned away until then is no news */
+	while ((ret = fpc_connect(peer->path, &options, client)) == -EBUSY &&
+	       peer_time_left(&deadline))
+		usleep(1000);
+	return ret;
+}
+
+TEST_F(road, when_a_client_is_killed_over_the_reads_of_four_vcpus_the_next_is_served)
+{
+	uint64_t value = 0x77, back = 0;
+	int status, ends[2];
+	struct fpc *next;
+	pid_t client;
+	char byte;
+
+	NEEDS_ROAD();
+	self->rig.peer = peer_start("ledger", PEER_OWN_CLASSES | PEER_LISTEN);
+	ASSERT_EQ(0, pipe(ends));
+	client = fork();
+	if (!client)
+		read_for_ever(&self->rig, &variant->how, ends[1]);
+	ASSERT_LT(0, client);
+	close(ends[1]);
+	/* It is the client, and nobody else has the socket. */
+	peer_disconnect(self->rig.peer);
+	ASSERT_EQ(1, read(ends[0], &byte, 1));
+	ASSERT_EQ(0, kill(client, SIGKILL));
+	ASSERT_EQ(client, waitpid(client, &status, 0));
+	EXPECT_EQ(SIGKILL, WTERMSIG(status));
+	ASSERT_EQ(0, connect_next(self->rig.peer, &next));
+	EXPECT_EQ(0, fpc_region_write(next, FP_BAR0, MEMORY, &value, 8));
+	EXPECT_EQ(0, fpc_region_read(next, FP_BAR0, MEMORY, &back, 8));
+	EXPECT_EQ(0x77, back);
+	fpc_close(next);
 }
 
 /* ---- roads that carry none, and memory ---- */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ledger.h"
 
+#include <errno.h>
 #include <stdbool.h>
 
 #include "fastpath.h"
@@ -9,6 +10,7 @@
 struct ledger {
 	uint8_t memory[LEDGER_MEMORY_BYTES];
 	struct account account;
+	struct fp_access *stuck; /* NULL: none. No other comes before it is answered */
 };
 
 static void enter(struct account *account, const struct fp_access *access)
@@ -18,6 +20,27 @@ static void enter(struct account *account, const struct fp_access *access)
 
 	account->astray += number != *last + 1 || access->size != 8;
 	*last = number;
+}
+
+static int get_stuck(struct fp_device *dev, struct fp_access *access)
+{
+	struct ledger *ledger = fp_state(dev);
+
+	ledger->stuck = fp_defer(dev, access);
+	return ledger->stuck ? FP_LATER : -ENOMEM;
+}
+
+/* Nobody waits for it any more; but what the next client asks would. */
+static void ledger_event(struct fp_device *dev, enum fp_event event, const struct fp_window *window)
+{
+	struct ledger *ledger = fp_state(dev);
+	struct fp_access *stuck = ledger->stuck;
+
+	(void)window;
+	if (event != FP_CLIENT_GONE || !stuck)
+		return;
+	ledger->stuck = NULL;
+	fp_finish(dev, stuck, 0);
 }
 
 static int ledger_access(struct fp_device *dev, struct fp_access *access)
@@ -30,7 +53,7 @@ static int ledger_access(struct fp_device *dev, struct fp_access *access)
 		 access->offset < LEDGER + sizeof(ledger->account.last))
 		enter(&ledger->account, access);
 	else if (access->offset == STUCK && !access->write)
-		return fp_defer(dev, access) ? FP_LATER : 0;
+		return get_stuck(dev, access);
 	else if (!fp_access_memory(access, MEMORY, ledger->memory, sizeof(ledger->memory)) &&
 		 !fp_access_memory(access, POSTED, ledger->memory, sizeof(ledger->memory)) &&
 		 !access->write)
@@ -55,6 +78,7 @@ FP_DEVICE(ledger) = {
 	.name = "ledger",
 	.summary = "keeps account",
 	.state_bytes = sizeof(struct ledger),
+	.event = ledger_event,
 	.pci = { .vendor = 0x1b36, .device = 0x0005, .class_code = 0x00ff00 },
 	.regions[FP_BAR0] = {
 		.size = 4096,

@@ -17,7 +17,7 @@
 #define POSTED 0x100 /* the same memory, in a span whose writes are posted */
 #define LEDGER 0x200 /* of each writer 8 bytes, to which it writes 1, 2, 3 ... */
 #define POSTED_LEDGER 0x220
-#define STUCK 0x240   /* a read of it is never answered */
+#define STUCK 0x240   /* a read of it is not answered as long as its client is there */
 #define BELL 0x300    /* a doorbell of each writer, 8 bytes apart */
 #define ACCOUNT 0x400 /* what of it all was seen */
 
