@@ -26,6 +26,7 @@ struct crew {
 	struct machine *machine;
 	struct relay *relay; /* NULL: one vCPU, on the caller's thread */
 	bool ended;
+	unsigned int at_work; /* those that have not left */
 	bool has_result;
 	int result;
 	bool asked; /* without a relay, which has one of its own */
@@ -49,7 +50,7 @@ int crew_open(struct machine *machine, struct crew **out)
 	if (!crew)
 		return -ENOMEM;
 	crew->machine = machine;
-	crew->nr = machine->nr_vcpus;
+	crew->nr = crew->at_work = machine->nr_vcpus;
 	for (unsigned int i = 0; i < crew->nr; i++)
 		crew->members[i] = (struct member){ .crew = crew, .vcpu = machine->vcpus[i] };
 	if (crew->nr > 1)
@@ -119,6 +120,11 @@ static void work(struct member *member)
 		if (__atomic_exchange_n(&crew->asked, false, __ATOMIC_SEQ_CST))
 			crew->attend(crew->opaque);
 	} while (ret == -EINTR && !__atomic_load_n(&crew->ended, __ATOMIC_SEQ_CST));
+	if (ret == BUS_LEAVE) {
+		if (__atomic_sub_fetch(&crew->at_work, 1, __ATOMIC_SEQ_CST))
+			return;
+		ret = 0;
+	}
 	if (!__atomic_exchange_n(&crew->has_result, true, __ATOMIC_SEQ_CST))
 		crew->result = ret;
 	crew_end(crew);

@@ -21,7 +21,8 @@ void crew_close(struct crew *crew);
 
 /*
  * Runs until one of the vCPUs ends, then ends the others: what vcpu_run() returned for the first
- * that did; -EINTR after crew_end(); -errno when there are no threads. Once for a crew.
+ * that did; -EINTR after crew_end(); -errno when there are no threads. One that leaves (BUS_LEAVE)
+ * is no end until it is the last: 0. Once for a crew.
  */
 int crew_run(struct crew *crew);
 

@@ -125,8 +125,9 @@ static int open_kernel(struct vmm *vmm, const struct vmm_options *options)
 
 static int open_machine(struct vmm *vmm, const struct vmm_options *options)
 {
-	int ret = options->payload ? machine_open(options->memory, &vmm->machine) :
-				     machine_open_pc(options->memory, options->cpus, &vmm->machine);
+	int ret = options->payload ?
+			  machine_open_bare(options->memory, options->cpus, &vmm->machine) :
+			  machine_open_pc(options->memory, options->cpus, &vmm->machine);
 
 	return ret ? ret : crew_open(vmm->machine, &vmm->crew);
 }

@@ -229,7 +229,11 @@ void vfio_pci_messages_stop(struct vfio_pci *dev);
 /* Routes and masks as the guest has set them. */
 void vfio_pci_messages_update(struct vfio_pci *dev);
 
-/* Whether an access to a BAR is one to the MSI-X table or its pending bits; it has been done then. */
+/* Whether an access to a BAR is one to the MSI-X table or its pending bits. Any thread may ask. */
+bool vfio_pci_messages_take(const struct vfio_pci *dev, unsigned int bar, uint64_t offset,
+			    uint32_t len);
+
+/* The same, and it has been done then. */
 bool vfio_pci_messages_read(struct vfio_pci *dev, unsigned int bar, uint64_t offset, void *data,
 			    uint32_t len);
 bool vfio_pci_messages_write(struct vfio_pci *dev, unsigned int bar, uint64_t offset,

@@ -253,6 +253,15 @@ static bool touches(unsigned int bar, uint64_t offset, uint32_t len, unsigned in
 	return bar == area_bar && wire_overlaps(offset, len, area->offset, area->size);
 }
 
+bool vfio_pci_messages_take(const struct vfio_pci *dev, unsigned int bar, uint64_t offset,
+			    uint32_t len)
+{
+	const struct irqs *irqs = &dev->irqs;
+
+	return irqs->table && (touches(bar, offset, len, irqs->table_bar, &irqs->table_area) ||
+			       touches(bar, offset, len, irqs->pba_bar, &irqs->pba_area));
+}
+
 bool vfio_pci_messages_read(struct vfio_pci *dev, unsigned int bar, uint64_t offset, void *data,
 			    uint32_t len)
 {

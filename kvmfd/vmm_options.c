@@ -64,8 +64,8 @@ static void usage(void)
 	       "       fastpath-vmm --payload FILE [options]\n"
 	       "           [--device vfio-user,socket=ADDRESS[,key=value...]] [--device ...]\n"
 	       "       fastpath-vmm migrate --control PATH --device ID --to ADDRESS\n"
-	       "Boots a kernel, or runs a bare guest program on one vCPU, with vfio-user PCI\n"
-	       "devices. Exit status: 0 when the kernel powers off or resets, or the program's exit\n"
+	       "Boots a kernel, or runs a bare guest program, with vfio-user PCI devices.\n"
+	       "Exit status: 0 when the kernel powers off or resets, or the program's exit\n"
 	       "code (%d if larger); 1: an error, or a guest that crashed; 128 + N: ended by\n"
 	       "signal N.\n\n"
 	       "  --kernel FILE           a bzImage, an ELF file with a PVH entry, or a multiboot\n"
@@ -384,8 +384,6 @@ static int check(struct vmm_options *options)
 		why = "--kernel and --payload: only one of them can run";
 	else if (!boot->kernel && (boot->initrd || boot->append))
 		why = "--initrd and --append are for a --kernel";
-	else if (options->payload && options->cpus > 1)
-		why = "--cpus: a --payload has one";
 	if (why) {
 		log_error("%s", why);
 		return -EINVAL;
