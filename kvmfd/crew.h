@@ -21,9 +21,19 @@ void crew_close(struct crew *crew);
 
 /*
  * Runs until one of the vCPUs ends, then ends the others: what vcpu_run() returned for the first
- * that did; -EINTR after crew_end(); -errno when there are no threads. Once for a crew.
+ * that did; -EINTR after crew_end(); -errno when there are no threads. One that leaves (BUS_LEAVE)
+ * is no end until it is the last: 0. Once for a crew.
  */
 int crew_run(struct crew *crew);
+
+/*
+ * Has fn(opaque) called, on the thread that answers accesses and between two of them, after each
+ * crew_ask(). To be set before crew_run().
+ */
+void crew_attend(struct crew *crew, void (*fn)(void *opaque), void *opaque);
+
+/* From any thread; nobody waits. Nothing once crew_run() has returned. */
+void crew_ask(struct crew *crew);
 
 /* Makes crew_run() return, now or when it is called. From any thread, and async-signal-safe. */
 void crew_end(struct crew *crew);

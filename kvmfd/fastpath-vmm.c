@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "acpi.h"
+#include "attendant.h"
 #include "boot.h"
 #include "console.h"
 #include "crew.h"
@@ -22,6 +23,7 @@
 #include "payload.h"
 #include "power.h"
 #include "vfio_pci.h"
+#include "vmm_migrate.h"
 #include "vmm_options.h"
 
 /* Everything that runs. */
@@ -29,6 +31,7 @@ struct vmm {
 	struct machine *machine;
 	struct crew *crew;
 	struct vfio_pci *devices[VMM_MAX_DEVICES];
+	struct attendant *attendant;
 	struct payload *payload; /* or a kernel's: */
 	struct power *power;
 	struct fwcfg *fwcfg;
@@ -66,6 +69,7 @@ static int open_devices(struct vmm *vmm, const struct vmm_options *options)
 		struct vfio_pci_options device = options->devices[i];
 
 		device.wait = options->wait;
+		device.attended = true;
 		ret = vfio_pci_open(vmm->machine, &device, &vmm->devices[i]);
 	}
 	return ret;
@@ -121,8 +125,9 @@ static int open_kernel(struct vmm *vmm, const struct vmm_options *options)
 
 static int open_machine(struct vmm *vmm, const struct vmm_options *options)
 {
-	int ret = options->payload ? machine_open(options->memory, &vmm->machine) :
-				     machine_open_pc(options->memory, options->cpus, &vmm->machine);
+	int ret = options->payload ?
+			  machine_open_bare(options->memory, options->cpus, &vmm->machine) :
+			  machine_open_pc(options->memory, options->cpus, &vmm->machine);
 
 	return ret ? ret : crew_open(vmm->machine, &vmm->crew);
 }
@@ -137,11 +142,15 @@ static int open_all(struct vmm *vmm, const struct vmm_options *options)
 		ret = open_devices(vmm, options);
 	if (!ret)
 		ret = options->payload ? open_payload(vmm, options) : open_kernel(vmm, options);
+	if (!ret)
+		ret = attendant_open(vmm->crew, vmm->devices, options->nr_devices, options->control,
+				     &vmm->attendant);
 	return ret;
 }
 
 static void close_all(struct vmm *vmm)
 {
+	attendant_close(vmm->attendant);
 	fwcfg_close(vmm->fwcfg);
 	power_close(vmm->power);
 	payload_close(vmm->payload);
@@ -187,8 +196,10 @@ static int run_crew(struct vmm *vmm)
 
 	if (ret)
 		return ret;
+	ret = attendant_start(vmm->attendant);
 	vmm->start_ns = now_ns() - vmm->began_ns;
-	ret = crew_run(vmm->crew);
+	if (!ret)
+		ret = crew_run(vmm->crew);
 	console_close(console);
 	return ret;
 }
@@ -208,6 +219,8 @@ static int run(struct vmm *vmm)
 	release_signals();
 	if (ended_by)
 		return 128 + ended_by;
+	if (attendant_has_ended_it(vmm->attendant))
+		return EXIT_FAILURE;
 	/* By Ctrl-a x. */
 	if (ret == -EINTR)
 		return EXIT_SUCCESS;
@@ -300,18 +313,17 @@ static void print_mapped(const struct vfio_pci_bar *bar)
 	fprintf(stderr, "\n");
 }
 
-static void print_bar(const struct vmm_options *options, const struct vmm *vmm, unsigned int number,
-		      unsigned int index)
+static void print_bar(const struct vfio_pci *dev, unsigned int index)
 {
-	const struct vfio_pci_bar *bar = vfio_pci_bar(vmm->devices[number], index);
+	const struct vfio_pci_bar *bar = vfio_pci_bar(dev, index);
 
 	if (!bar->size)
 		return;
 	fprintf(stderr,
 		"%s: BAR %u at %s%#" PRIx64 ", %" PRIu64 " bytes: by socket %" PRIu64
 		" reads, %" PRIu64 " writes; ",
-		options->devices[number].socket, index, bar->space == BUS_PIO ? "port " : "",
-		bar->base, bar->size, bar->reads, bar->writes);
+		vfio_pci_name(dev), index, bar->space == BUS_PIO ? "port " : "", bar->base,
+		bar->size, bar->reads, bar->writes);
 	print_io_fds(bar);
 	print_mapped(bar);
 }
@@ -322,7 +334,7 @@ static void print_stats(const struct vmm_options *options, const struct vmm *vmm
 	print_exits(vmm->machine);
 	for (unsigned int i = 0; i < options->nr_devices; i++)
 		for (unsigned int bar = 0; bar < VFIO_PCI_NR_BARS; bar++)
-			print_bar(options, vmm, i, bar);
+			print_bar(vmm->devices[i], bar);
 }
 
 int main(int argc, char **argv)
@@ -333,6 +345,8 @@ int main(int argc, char **argv)
 	int ret;
 
 	log_set_name("fastpath-vmm");
+	if (argc > 1 && !strcmp(argv[1], "migrate"))
+		return vmm_migrate_main(argc - 1, argv + 1);
 	ret = vmm_options_parse(&options, argc, argv);
 	if (ret > 0)
 		status = EXIT_SUCCESS;

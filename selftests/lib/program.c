@@ -142,6 +142,24 @@ static void read_all(int fd, char *text, size_t size)
 	close(fd);
 }
 
+bool program_await_complaint(struct program *program, const char *what)
+{
+	char line[512];
+	size_t len = 0;
+	char c;
+
+	while (read(program->stderr_fd, &c, 1) == 1) {
+		if (len < sizeof(line) - 1)
+			line[len++] = c;
+		line[len] = '\0';
+		if (c == '\n' && strstr(line, what))
+			return true;
+		if (c == '\n')
+			len = 0;
+	}
+	return false;
+}
+
 void program_wait(struct program *program)
 {
 	int status;
