@@ -10,6 +10,9 @@
 #include "log.h"
 #include "measure.h"
 
+/* The values of a doorbell that it knows the eventfds of. */
+#define HOST_MAX_VALUES 16u
+
 /* Windows are of whole pages. */
 static uint64_t memory_bytes(void)
 {
@@ -75,26 +78,52 @@ int host_fd(const struct rig *rig, const struct rig_target *target, uint32_t len
 
 /* Where the accesses of a job go. */
 struct way {
-	const struct job *job;
+	struct job *job;
 	struct fpc *client;
 	const struct rig_target *target;
-	int fd; /* -1: by message */
+	struct gather *gather; /* NULL: each by itself */
 };
 
 /* One access, as a monitor would make it for the guest. */
 static int access_once(void *opaque)
 {
 	const struct way *way = opaque;
-	uint64_t value = way->job->value;
-	uint64_t one = 1;
+	struct job *job = way->job;
 
-	if (way->fd >= 0)
-		return write(way->fd, &one, sizeof(one)) == sizeof(one) ? 0 : -errno;
-	if (way->job->op == JOB_READ)
-		return fpc_region_read(way->client, way->target->bar, way->target->offset, &value,
-				       way->job->width);
-	return fpc_region_write(way->client, way->target->bar, way->target->offset, &value,
-				way->job->width);
+	if (way->gather)
+		return gather_write(way->gather, &job->now, job->width);
+	if (job->op == JOB_READ)
+		return fpc_region_read(way->client, way->target->bar, way->target->offset,
+				       &job->loaded, job->width);
+	return fpc_region_write(way->client, way->target->bar, way->target->offset, &job->now,
+				job->width);
+}
+
+/* The same through the eventfds of the values that are to be written. */
+struct fds {
+	const struct job *job;
+	int of[HOST_MAX_VALUES];
+};
+
+static int ring_once(void *opaque)
+{
+	const struct fds *fds = opaque;
+	uint64_t one = 1;
+	int fd = fds->of[fds->job->now - fds->job->value];
+
+	return write(fd, &one, sizeof(one)) == sizeof(one) ? 0 : -errno;
+}
+
+static int run_by_fd(struct rig *rig, const struct rig_target *target)
+{
+	struct job *job = rig->job;
+	struct fds fds = { .job = job };
+
+	if (job->cycle > HOST_MAX_VALUES)
+		return -EINVAL;
+	for (uint32_t i = 0; i < job->cycle; i++)
+		fds.of[i] = host_fd(rig, target, job->width, job->value + i);
+	return measure(job, ring_once, &fds);
 }
 
 int host_run(struct rig *rig, const struct rig_target *target)
@@ -103,13 +132,14 @@ int host_run(struct rig *rig, const struct rig_target *target)
 		.job = rig->job,
 		.client = rig->servers[target->side].client,
 		.target = target,
-		.fd = -1,
+		.gather = target->is_gathered ? &rig->gathers[target->side] : NULL,
 	};
 	int ret;
 
 	if (target->by_fd || target->is_floor)
-		way.fd = host_fd(rig, target, rig->job->width, rig->job->value);
-	ret = measure(rig->job, access_once, &way);
+		ret = run_by_fd(rig, target);
+	else
+		ret = measure(rig->job, access_once, &way);
 	if (ret)
 		log_error("an access failed: %s", strerror(-ret));
 	return ret;

@@ -5,6 +5,9 @@
  *
  * The guest does one job, stores to the payload's exit address, and does the next one when it is
  * run again. A job ends early when a stamp is lost.
+ *
+ * What it writes goes round: `value`, then one more each time, `cycle` of them. What it reads has to
+ * be the same: `agreed` says how often it was.
  */
 #ifndef BENCH_JOB_H
 #define BENCH_JOB_H
@@ -39,12 +42,16 @@ struct job {
 	uint32_t width; /* bytes */
 	uint64_t address;
 	uint64_t value;
-	uint32_t count;	     /* accesses */
-	uint32_t is_stamped; /* await the stamp of each before the next */
-	uint64_t gap;	     /* let so many TSC cycles pass before the next */
+	uint32_t cycle;	     /* 1: always the same */
+	uint32_t batch;	     /* so many accesses without a pause; 1: each by itself */
+	uint32_t count;	     /* accesses, whole batches */
+	uint32_t is_stamped; /* await the stamp of each batch before the next */
+	uint64_t gap;	     /* let so many TSC cycles pass before the next batch */
 	uint64_t patience;   /* a stamp that takes more cycles than this is lost */
 	uint32_t lost;
-	uint32_t reserved;
+	uint32_t agreed;
+	uint64_t now;	 /* what is to be written, or read, just now */
+	uint64_t loaded; /* what was read */
 	/* The other end writes these: each has a cache line of its own. */
 	struct job_stamp stamp __attribute__((aligned(64)));
 	uint64_t ping __attribute__((aligned(64)));

@@ -31,25 +31,38 @@ static inline void measure_await_stamp(struct job *job, struct job_sample *sampl
 	sample->handled = job->stamp.tsc;
 }
 
-/* Does the job's accesses, each by access(opaque), until one fails or a stamp is lost. */
+/* Behind a batch. */
+static inline void measure_pause(struct job *job)
+{
+	uint64_t since = measure_now();
+
+	while (measure_now() - since < job->gap)
+		__asm__ volatile("pause");
+}
+
+/*
+ * Does the job's accesses, each by access(opaque), which deals with job->now, until one fails or a
+ * stamp is lost.
+ */
 static inline int measure(struct job *job, int (*access)(void *opaque), void *opaque)
 {
 	int ret = 0;
 
 	for (uint32_t i = 0; i < job->count && !ret && !job->lost; i++) {
 		struct job_sample *sample = &job->samples[i];
-		uint64_t since;
 
+		job->now = job->value + i % job->cycle;
 		sample->answered = 0;
 		sample->handled = 0;
 		sample->before = measure_now();
 		ret = access(opaque);
 		sample->after = measure_now();
+		job->agreed += job->op == JOB_READ && job->loaded == job->now;
+		if ((i + 1) % job->batch)
+			continue;
 		if (job->is_stamped && !ret)
 			measure_await_stamp(job, sample, i + 1);
-		since = measure_now();
-		while (measure_now() - since < job->gap)
-			__asm__ volatile("pause");
+		measure_pause(job);
 	}
 	return ret;
 }

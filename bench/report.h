@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-#include "road.h"
+#include "row.h"
 
 struct report {
 	const struct rig *rig;

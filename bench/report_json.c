@@ -80,7 +80,13 @@ static struct json_object *make_row(const struct row *row)
 	put_series(object, "rtt_ns", &row->rtt_ns);
 	put_count(object, "accesses", row->accesses);
 	if (row->road.counter != ROAD_COUNTS_NOTHING)
-		put_count(object, "counted", row->counted);
+		put_count(object, "counted", row->counted.times);
+	if (row->road.batch)
+		put_count(object, "writes_per_message", row->road.batch);
+	if (tally_has_sum(&row->road)) {
+		put_count(object, "sum_of_values", row->sum);
+		put_count(object, "sum_counted", row->counted.sum);
+	}
 	if (strcmp(row->where, "host"))
 		put_per_op(object, "exits_per_op", row, row->exits);
 	if (row->has_kvm_stats) {

@@ -137,17 +137,62 @@ static bool is_told(const struct report *report, unsigned int i)
 	return false;
 }
 
-static void print_floor(const struct report *report, const char *server, const char *floor_op,
-			const char *floor_server, const char *floor_name, FILE *to)
+/* The roads that end as an eventfd's signal does. */
+static const struct {
+	const char *name;
+	const char *op;
+	const char *what;
+} signals[] = {
+	{ "ioeventfd", "wildcard", "the store" },
+	{ "ioeventfd", "fan-out", "a store of one of four values" },
+	{ "shadow", "write", "a store whose value KVM leaves in memory" },
+	{ "ro-slot", "doorbell", "a store to read-only memory" },
+};
+
+static void print_floors(const struct report *report, const char *server, const char *floor_op,
+			 const char *floor_server, const char *floor_name, FILE *to)
 {
-	const struct row *fd = find(report, "ioeventfd", "wildcard", server);
 	const struct row *floor = find(report, "eventfd", floor_op, floor_server);
 
-	if (!fd || !floor)
+	for (unsigned int i = 0; floor && i < sizeof(signals) / sizeof(*signals); i++) {
+		const struct row *fd = find(report, signals[i].name, signals[i].op, server);
+
+		if (!fd)
+			continue;
+		fprintf(to, "With the server %s, %s costs ", server, signals[i].what);
+		print_ratio(&fd->guest_ns, &floor->guest_ns, to);
+		fprintf(to, " its floor, %s.\n", floor_name);
+	}
+}
+
+/* What one of several writes in a message costs, and the message. */
+static void print_multi(const struct report *report, const char *server, FILE *to)
+{
+	const struct row *multi = find(report, "socket", "multi", server);
+	const struct row *socket = find(report, "socket", "write", server);
+	double us = multi ? series_percentile(&multi->guest_ns, 50) / 1000 : 0;
+
+	if (!multi || !socket)
 		return;
-	fprintf(to, "With the server %s, the store costs ", server);
-	print_ratio(&fd->guest_ns, &floor->guest_ns, to);
-	fprintf(to, " its floor, %s.\n", floor_name);
+	fprintf(to, "With the server %s, one of %u writes in a REGION_WRITE_MULTI costs the %s ",
+		server, multi->road.batch, who(multi));
+	print_ratio(&multi->guest_ns, &socket->guest_ns, to);
+	fprintf(to,
+		" what it costs by a message of its own: %.1f us against %.1f us, and %.1f us for "
+		"all of them.\n",
+		us, series_percentile(&socket->guest_ns, 50) / 1000, us * multi->road.batch);
+}
+
+static void print_slot(const struct report *report, FILE *to)
+{
+	const struct row *slot = find(report, "ro-slot", "read", "-");
+	const struct row *floor = find(report, "mmap", "read", "-");
+
+	if (!slot || !floor)
+		return;
+	fprintf(to, "A load from read-only memory costs ");
+	print_ratio(&slot->guest_ns, &floor->guest_ns, to);
+	fprintf(to, " its floor, a load from mapped memory.\n");
 }
 
 /* What another device's client does to an access, in the middle and at the end of the scale. */
@@ -195,11 +240,14 @@ void report_text(const struct report *report, FILE *to)
 		"\ncan: v carries the value, r answers reads, o keeps the order of accesses\n\n");
 	print_gain(report, "awake", to);
 	print_spans(report, "awake", to);
-	print_floor(report, "awake", "unlistened", "-", "an ioeventfd that nobody listens to", to);
+	print_multi(report, "awake", to);
+	print_floors(report, "awake", "unlistened", "-", "an ioeventfd that nobody listens to", to);
 	print_gain(report, "asleep", to);
 	print_spans(report, "asleep", to);
-	print_floor(report, "asleep", "reader", "asleep",
-		    "an ioeventfd with a bare sleeping reader", to);
+	print_multi(report, "asleep", to);
+	print_floors(report, "asleep", "reader", "asleep",
+		     "an ioeventfd with a bare sleeping reader", to);
+	print_slot(report, to);
 	print_floods(report, to);
 }
 

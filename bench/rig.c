@@ -96,7 +96,7 @@ static int start_with_one(struct rig *rig, enum rig_side side, int *fd)
 {
 	CLEANUP_CLOSE int theirs = -1;
 	char fd_arg[32];
-	const char *args[] = { "--device", "testdev", fd_arg, NULL };
+	const char *args[] = { "--device", "testdev,roads=on", fd_arg, NULL };
 	int pair[2];
 
 	if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair))
@@ -130,7 +130,7 @@ static int start_with_two(struct rig *rig, enum rig_side side, int *fd)
 	if (!mkdtemp(dir))
 		return -errno;
 	for (int i = 0; i < 2; i++)
-		snprintf(device[i], sizeof(device[i]), "testdev,socket=%s/%d", dir, i);
+		snprintf(device[i], sizeof(device[i]), "testdev,roads=on,socket=%s/%d", dir, i);
 	ret = start_server(rig, side, args, -1);
 	for (int i = 0; i < 2 && !ret; i++) {
 		const char *path = strchr(device[i], '/');
@@ -185,6 +185,8 @@ static int connect_server(struct rig *rig, enum rig_side side)
 	if (ret)
 		return ret;
 	options.wait = side_wait(side);
+	if (rig->machine && rig->machine->vm->has_post_write)
+		options.flags |= FPC_SHADOW_IOEVENTFD;
 	ret = fpc_open(fd, &options, &server->client);
 	if (!ret)
 		ret = fpc_region_read(server->client, FP_CONFIG, 0, &ids, sizeof(ids));
@@ -199,11 +201,12 @@ static int connect_server(struct rig *rig, enum rig_side side)
 
 static int floor_write(void *opaque, uint64_t offset, const void *data, uint32_t len)
 {
-	(void)opaque;
-	(void)offset;
-	(void)data;
-	(void)len;
-	return 0;
+	struct rig *rig = opaque;
+	uint64_t side = (offset - RIG_FLOOR_GATHER) / 0x100;
+
+	return offset >= RIG_FLOOR_GATHER && side < RIG_NR_SIDES ?
+		       gather_write(&rig->gathers[side], data, len) :
+		       0;
 }
 
 static int floor_read(void *opaque, uint64_t offset, void *data, uint32_t len)
@@ -252,6 +255,7 @@ static int open_floor(struct rig *rig)
 	if (ret)
 		return ret;
 	range.base = rig->floor_base;
+	range.opaque = rig;
 	ret = bus_add(rig->machine->bus, &range);
 	return ret ? ret : install_floor_fds(rig);
 }
@@ -326,14 +330,13 @@ static int open_parts(struct rig *rig)
 	pin(rig->options.cpu_guest);
 	if (!ret)
 		ret = usage_open(&rig->usage);
+	/* Before the servers: what KVM can do is told to them. */
+	if (!ret && !rig->options.no_kvm && !access("/dev/kvm", R_OK | W_OK))
+		ret = machine_open(MACHINE_DEFAULT_MEMORY, &rig->machine);
 	if (!ret)
 		ret = connect_server(rig, RIG_ASLEEP);
 	if (!ret && !rig->options.connect)
 		ret = connect_server(rig, RIG_AWAKE);
-	if (ret)
-		return ret;
-	if (!rig->options.no_kvm && !access("/dev/kvm", R_OK | W_OK))
-		ret = machine_open(MACHINE_DEFAULT_MEMORY, &rig->machine);
 	if (ret)
 		return ret;
 	ret = rig->machine ? open_guest(rig) : host_open(rig, HOST_JOB_IOVA);
@@ -450,6 +453,8 @@ static uint64_t address(const struct rig *rig, const struct rig_target *target)
 {
 	if (target->is_floor)
 		return rig->floor_base + target->offset;
+	if (target->is_gathered)
+		return rig->floor_base + RIG_FLOOR_GATHER + 0x100 * (uint64_t)target->side;
 	return vfio_pci_bar(rig->servers[target->side].device, target->bar)->base + target->offset;
 }
 
@@ -458,6 +463,9 @@ int rig_run(struct rig *rig, const struct rig_target *target)
 	int ret;
 
 	rig->job->lost = 0;
+	if (target->is_gathered)
+		gather_begin(&rig->gathers[target->side], rig->servers[target->side].client,
+			     target->bar, target->offset);
 	if (!rig->machine)
 		return host_run(rig, target);
 	rig->job->address = address(rig, target);

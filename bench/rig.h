@@ -12,6 +12,7 @@
 #include "clock.h"
 #include "fastpath-client.h"
 #include "flood.h"
+#include "gather.h"
 #include "job.h"
 #include "machine.h"
 #include "payload.h"
@@ -52,6 +53,7 @@ enum rig_floor {
 	RIG_FLOOR_EXIT = 0x000,	      /* answered in the client */
 	RIG_FLOOR_UNLISTENED = 0x100, /* an ioeventfd that nobody listens to */
 	RIG_FLOOR_READER = 0x200,     /* an ioeventfd with a bare blocking reader */
+	RIG_FLOOR_GATHER = 0x300,     /* no floor: what is_gathered, 0x100 for each side */
 };
 
 struct rig_reader;
@@ -66,6 +68,7 @@ struct rig {
 	int host_memory_fd; /* without a guest: what the job is in */
 	uint64_t floor_base;
 	struct iofd_installed *floor_fds;
+	struct gather gathers[RIG_NR_SIDES];
 	int unlistened_fd;
 	int reader_fd;
 	struct rig_reader *reader;
@@ -75,8 +78,9 @@ struct rig {
 
 /* What takes an access. */
 struct rig_target {
-	bool is_floor; /* `offset` is an enum rig_floor; else of `bar` of a server's device */
-	bool by_fd;    /* through an fd that the server handed out */
+	bool is_floor;	  /* `offset` is an enum rig_floor; else of `bar` of a server's device */
+	bool by_fd;	  /* through an fd that the server handed out */
+	bool is_gathered; /* GATHER_WRITES of them are one message */
 	enum rig_side side;
 	unsigned int bar;
 	uint64_t offset;

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/*
- * road: the ways an access can take, and what was measured of each: a row of the result.
- */
+/* road: the ways an access can take. */
 #ifndef BENCH_ROAD_H
 #define BENCH_ROAD_H
 
@@ -9,7 +7,6 @@
 #include <stdint.h>
 
 #include "rig.h"
-#include "series.h"
 
 /* What counts a road's accesses at its other end. */
 enum road_counter {
@@ -17,10 +14,15 @@ enum road_counter {
 	ROAD_COUNTS_RUNG,   /* testdev's BAR2: `rung[doorbell]` */
 	ROAD_COUNTS_WRITES, /* testdev's BAR2 */
 	ROAD_COUNTS_READS,
+	ROAD_COUNTS_ROAD, /* testdev's BAR5: of[doorbell], with what the values add up to */
+	ROAD_COUNTS_SLOT, /* loads that agree with what testdev's handler says */
 	ROAD_COUNTS_TEST, /* pci-testdev's count, of the test chosen in BAR1 */
 	ROAD_COUNTS_EVENTFD,
 	ROAD_COUNTS_STAMPS,
 };
+
+/* The number of testdev's portio-wildcard-eventfd in its BAR1. */
+#define ROAD_PIO_TEST 1
 
 /* How the client has the access made, where that is not its doorbell's eventfd or a message. */
 enum road_way {
@@ -28,6 +30,8 @@ enum road_way {
 	ROAD_BY_STANDIN,  /* an ioregionfd, on a kernel that has none */
 	ROAD_BY_IOREGION, /* one in KVM */
 	ROAD_BY_MAPPING,  /* the guest's memory */
+	ROAD_BY_SHADOW,	  /* an eventfd, and KVM stores the value beside it */
+	ROAD_BY_GATHER,	  /* a message for several writes */
 };
 
 struct road {
@@ -43,10 +47,12 @@ struct road {
 	enum job_op job_op;
 	uint32_t width;
 	uint64_t value;
+	uint32_t cycle; /* so many values, from `value` on, in turn; 0: only that one */
+	uint32_t batch; /* accesses that are measured as one; 0: each by itself */
 	bool is_stamped;
-	uint32_t gap_us; /* between two accesses */
+	uint32_t gap_us; /* between two accesses, or batches */
 	enum road_counter counter;
-	unsigned int doorbell; /* enum testdev_doorbell */
+	unsigned int doorbell; /* enum testdev_doorbell, or enum testdev_road */
 };
 
 extern const struct road roads[];
@@ -54,47 +60,5 @@ extern const unsigned int nr_roads;
 
 /* Whether `name` is a road's. */
 bool road_exists(const char *name);
-
-struct row {
-	struct road road;
-	const char *skip;  /* why it can't be measured here; NULL: it can */
-	const char *where; /* "native", "emulated" or "host": what made the accesses */
-	struct series guest_ns;
-	struct series notify_ns;
-	struct series rtt_ns;
-	uint64_t accesses; /* all, also those that only warmed up */
-	uint64_t counted;  /* at the other end */
-	uint64_t exits;
-	uint64_t kvm_exits; /* by KVM's own statistics */
-	uint64_t emulated;  /* instructions */
-	bool is_flooded;    /* another device of the server is kept busy meanwhile */
-	bool has_kvm_stats;
-	bool has_server_usage;
-	struct usage server;
-	struct usage client; /* without what the guest waited between two accesses */
-};
-
-/* A device that is no testdev is measured at this place only. */
-struct road_place {
-	bool is_given;
-	unsigned int bar;
-	uint64_t offset;
-	uint32_t width;
-};
-
-/* Readies a row, or says in it why the road can't be measured. */
-void row_init(struct row *row, const struct road *road, struct rig *rig,
-	      const struct road_place *place);
-
-/* Whether a flood beside it is worth a row: it becomes that of such a road. */
-bool row_flood(struct row *row);
-
-/*
- * Makes `count` accesses and adds what they cost. 0; -EPIPE when accesses were lost, said to the log;
- * another -errno.
- */
-int row_measure(struct row *row, struct rig *rig, uint32_t count);
-
-void row_free(struct row *row);
 
 #endif

@@ -141,7 +141,8 @@ static void on_message(struct channel *channel, struct channel_msg *msg)
 void fpc_lost(struct fpc *client, const char *why)
 {
 	client->gone = true;
-	log_warn("the server is gone%s%s", why ? ": " : "", why ? why : "");
+	log_line(client->flags & FPC_QUIET ? LOG_INFO : LOG_WARN, "the server is gone%s%s",
+		 why ? ": " : "", why ? why : "");
 }
 
 static void on_gone(struct channel *channel, const char *why)

@@ -263,7 +263,7 @@ static int make_eventfds(int *fds, uint32_t count)
 	return 0;
 }
 
-int fpc_irqs_open(struct fpc *client, uint32_t index, uint32_t start, uint32_t count, int *fds)
+int fpc_irqs_set(struct fpc *client, uint32_t index, uint32_t start, uint32_t count, const int *fds)
 {
 	const struct wire_irq_set set = {
 		.flags = WIRE_IRQ_DATA_EVENTFD | WIRE_IRQ_ACTION_TRIGGER,
@@ -271,6 +271,12 @@ int fpc_irqs_open(struct fpc *client, uint32_t index, uint32_t start, uint32_t c
 		.start = start,
 		.count = count,
 	};
+
+	return set_eventfds(client, set, fds, true);
+}
+
+int fpc_irqs_open(struct fpc *client, uint32_t index, uint32_t start, uint32_t count, int *fds)
+{
 	struct fpc_irq_info info;
 	int ret = fpc_irq_info(client, index, &info);
 
@@ -281,7 +287,7 @@ int fpc_irqs_open(struct fpc *client, uint32_t index, uint32_t start, uint32_t c
 	ret = make_eventfds(fds, count);
 	if (ret)
 		return ret;
-	ret = set_eventfds(client, set, fds, true);
+	ret = fpc_irqs_set(client, index, start, count, fds);
 	if (ret)
 		fpc_irqs_close(client, index, start, count, fds);
 	return ret;

@@ -131,3 +131,8 @@ int fpc_fd(const struct fpc *client)
 {
 	return ring_fd(client->ring);
 }
+
+int fpc_socket(const struct fpc *client)
+{
+	return client->channel.fd;
+}

@@ -192,6 +192,7 @@ enum {
 	FPC_RECONNECT_RESETS = 1 << 1, /* and let it reset the device, too */
 	FPC_NO_TWIN_SOCKET = 1 << 2,   /* the server's commands come by the one socket */
 	FPC_SHADOW_IOEVENTFD = 1 << 3, /* FPC_IO_FD_SHADOW entries are welcome */
+	FPC_QUIET = 1 << 4,	       /* when the server goes that is the user's to say */
 };
 
 /* How often looking for an answer before sleeping has found it, and how often not. */
@@ -456,6 +457,10 @@ int fpc_set_irqs(struct fpc *client, uint32_t flags, uint32_t index, uint32_t st
  */
 int fpc_irqs_open(struct fpc *client, uint32_t index, uint32_t start, uint32_t count, int *fds);
 
+/* The same with eventfds that are there, and stay the caller's: those of another connection, say. */
+int fpc_irqs_set(struct fpc *client, uint32_t index, uint32_t start, uint32_t count,
+		 const int *fds);
+
 /* De-assigns them and closes fds[], also when the server is gone. */
 void fpc_irqs_close(struct fpc *client, uint32_t index, uint32_t start, uint32_t count, int *fds);
 
@@ -568,6 +573,12 @@ int fpc_turn(struct fpc *client, int timeout_ms);
  * The client's. To be used after a turn: what is submitted later needs another one.
  */
 int fpc_fd(const struct fpc *client);
+
+/*
+ * The connection's socket, to be polled for POLLRDHUP: the server's end is noticed while no call is
+ * made, and what it sends wakes nobody. The client's; -1 once the client has noticed.
+ */
+int fpc_socket(const struct fpc *client);
 
 /* ---- when the server was restarted ---- */
 

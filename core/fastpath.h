@@ -83,19 +83,30 @@ struct fp_device;
 struct fp_doorbell {
 	uint64_t offset; /* bytes, from the region's start */
 	uint32_t width;	 /* of the store: 1, 2, 4 or 8 bytes; 0: any */
-	bool match;	 /* only a store of `value` rings; needs a width */
-	uint64_t value;
+	/*
+	 * Optional: only a store of one of these rings; see FP_VALUES(). Needs a width. By fd each has
+	 * an eventfd of its own, so that the handler learns which it was by every road. A store of
+	 * another value comes by message, as what it is: an access with its value, and no ring.
+	 */
+	const uint64_t *values;
+	size_t nr_values;
 	/*
 	 * Not 0: doorbells of the region with the same group share one eventfd. Nobody can tell then
-	 * which of them rang: they are all heard as the group's first, by every road.
+	 * which of them rang: they are all heard as the group's first, by every road. Not with
+	 * several values.
 	 */
 	uint32_t group;
 	/*
 	 * The value comes along, by every road. By fd it is the last one that was stored, and only a
-	 * client whose kernel can post it gets an fd. Needs a width; not with `match` or in a group.
+	 * client whose kernel can post it gets an fd. Needs a width; not with `values` or in a group.
 	 */
 	bool shadow;
 };
+
+/* The values of a doorbell, in its initializer: FP_VALUES(0, 1, 2). */
+#define FP_VALUES(...)                               \
+	.values = (const uint64_t[]){ __VA_ARGS__ }, \
+	.nr_values = sizeof((const uint64_t[]){ __VA_ARGS__ }) / sizeof(uint64_t)
 
 /*
  * Bytes whose accesses, reads and writes with their values, may come by ioregionfd: they reach the
@@ -115,7 +126,8 @@ struct fp_span {
 
 /*
  * One access, or at a doorbell any number of them. The fields of a doorbell's call are the same by
- * every road: its own offset, width and value; of one with `shadow` the value that was stored.
+ * every road: its own offset, width and value; of one with `shadow` or several values the one that was
+ * stored.
  */
 struct fp_access {
 	uint64_t offset; /* first byte, from the region's start; it lies within the region */
@@ -322,7 +334,7 @@ struct fp_class {
  * What of this header a device that is built apart relies on: it changes with any layout or meaning
  * in it, and a server refuses a device that was built against another.
  */
-#define FP_ABI 1u
+#define FP_ABI 2u
 
 /* See fp_register(). */
 FP_PUBLIC void fp_register_class(const struct fp_class *class_, uint32_t abi, size_t class_bytes);

@@ -33,13 +33,16 @@ struct iofds {
 
 /* ---- eventfds ---- */
 
-/* What the client's kernel has stored; it did so before it signalled, and the eventfd was read. */
-static uint64_t stored(const struct iofd *iofd)
+/*
+ * The value that rang. What the client's kernel has stored it did before it signalled, and the eventfd
+ * was read.
+ */
+static uint64_t value_of(const struct iofd *iofd)
 {
 	const uint64_t *slots = (const uint64_t *)iofd->of->memory.base;
 
 	if (!iofd->planned->doorbell->shadow)
-		return 0;
+		return iofd->planned->value;
 	return __atomic_load_n(&slots[iofd->planned->slot], __ATOMIC_ACQUIRE);
 }
 
@@ -50,7 +53,7 @@ static void hear(struct iofd *iofd, uint64_t times)
 	iofd->of->dev->stats.regions[iofd->of->region].rings_by_eventfd += times;
 	if (times)
 		region_rang(iofd->of->dev, iofd->of->region, iofd->planned->doorbell, times,
-			    stored(iofd), NULL);
+			    value_of(iofd), NULL);
 }
 
 static void rang(struct ring_op *op, int res, const struct ring_received *received)

@@ -72,7 +72,9 @@ static bool is_eventfd(const struct making *making, const struct fp_doorbell *do
 	return (!doorbell->shadow || making->client->shadow) && !goes_by_span(making, doorbell);
 }
 
-static void add_doorbell(struct making *making, const struct fp_doorbell *doorbell)
+/* One of its values, or NULL: it has none. */
+static void add_ring(struct making *making, const struct fp_doorbell *doorbell,
+		     const uint64_t *value)
 {
 	struct iofd_plan *plan = making->plan;
 	struct wire_io_fd_deployed *entry = next_entry(making);
@@ -92,16 +94,24 @@ static void add_doorbell(struct making *making, const struct fp_doorbell *doorbe
 		.size = doorbell->width,
 		.fd_index = fd,
 		.type = doorbell->shadow ? WIRE_IO_FD_SHADOW : WIRE_IO_FD_IOEVENTFD,
-		.flags = (doorbell->match ? WIRE_IOEVENTFD_DATAMATCH : 0) |
-			 (is_io ? WIRE_IOEVENTFD_PIO : 0),
-		.datamatch = doorbell->match ? doorbell->value : 0,
+		.flags = (value ? WIRE_IOEVENTFD_DATAMATCH : 0) | (is_io ? WIRE_IOEVENTFD_PIO : 0),
+		.datamatch = value ? *value : 0,
 	};
+	plan->fds[fd].value = entry->datamatch;
 	if (doorbell->shadow) {
 		plan->fds[fd].slot = plan->nr_slots++;
 		entry->shadow_mem_fd_index = memory;
 		entry->shadow_offset = plan->fds[fd].slot * sizeof(uint64_t);
 	}
 	plan->nr_entries++;
+}
+
+static void add_doorbell(struct making *making, const struct fp_doorbell *doorbell)
+{
+	if (!doorbell->nr_values)
+		add_ring(making, doorbell, NULL);
+	for (size_t i = 0; i < doorbell->nr_values; i++)
+		add_ring(making, doorbell, &doorbell->values[i]);
 }
 
 /* ---- spans ---- */
@@ -181,6 +191,9 @@ uint32_t iofd_plan_most(const struct fp_region *region)
 {
 	size_t nr = 2 * region->nr_doorbells + region->nr_spans;
 
+	for (size_t i = 0; i < region->nr_doorbells; i++)
+		if (region->doorbells[i].nr_values > 1)
+			nr += region->doorbells[i].nr_values - 1;
 	return nr < IOFD_MAX_TOLD ? (uint32_t)nr : IOFD_MAX_TOLD;
 }
 

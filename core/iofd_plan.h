@@ -2,7 +2,7 @@
 /*
  * iofd_plan: what a client is told of a region's io fds, worked out before there are any.
  *
- * Doorbells are ioeventfd entries, or shadow ones; spans are ioregionfd entries, cut up around the
+ * Doorbells are ioeventfd entries, one for each value that has to be told from others, or shadow ones; spans are ioregionfd entries, cut up around the
  * doorbells that lie in them, so that no two entries share a byte. What doesn't fit into the answer is
  * left out: a client reaches it by message.
  */
@@ -36,6 +36,7 @@ struct iofd_planned {
 	enum iofd_kind kind;
 	uint32_t group;			    /* as the class has it; 0: of one doorbell or span */
 	const struct fp_doorbell *doorbell; /* that an eventfd is heard as */
+	uint64_t value;			    /* that rings it, if the doorbell has some */
 	uint32_t slot;			    /* of its value in the memory */
 };
 

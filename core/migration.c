@@ -12,6 +12,21 @@
 
 #define STATES WIRE_MIG_END
 
+/* Rings are counted by doorbell; those of one with several values by value. */
+static size_t nr_counts(const struct fp_doorbell *doorbell)
+{
+	return doorbell->nr_values > 1 ? doorbell->nr_values : 1;
+}
+
+static size_t nr_counts_of_first(const struct fp_region *region, size_t nr_doorbells)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < nr_doorbells; i++)
+		nr += nr_counts(&region->doorbells[i]);
+	return nr;
+}
+
 static bool has_shadow(const struct fp_region *region)
 {
 	for (size_t i = 0; i < region->nr_doorbells; i++)
@@ -27,7 +42,8 @@ int migration_open(struct fp_device *dev)
 
 	migration->state = WIRE_MIG_RUNNING;
 	for (unsigned int i = 0; i < dev->nr_regions; i++) {
-		migration->nr_rings += dev->regions[i].nr_doorbells;
+		migration->nr_rings +=
+			nr_counts_of_first(&dev->regions[i], dev->regions[i].nr_doorbells);
 		with_values = with_values || has_shadow(&dev->regions[i]);
 	}
 	migration->nr_values = with_values ? migration->nr_rings : 0;
@@ -81,32 +97,49 @@ void migration_tell(struct fp_device *dev)
 bool migration_keeps(struct fp_device *dev, uint32_t region, const struct fp_doorbell *doorbell,
 		     uint64_t times, uint64_t value)
 {
-	size_t at = (size_t)(doorbell - dev->regions[region].doorbells);
+	size_t nth = (size_t)(doorbell - dev->regions[region].doorbells);
+	size_t at = nr_counts_of_first(&dev->regions[region], nth);
 
 	if (migration_runs(dev))
 		return false;
 	for (uint32_t i = 0; i < region; i++)
-		at += dev->regions[i].nr_doorbells;
+		at += nr_counts_of_first(&dev->regions[i], dev->regions[i].nr_doorbells);
+	for (size_t i = 1; i < doorbell->nr_values && doorbell->values[i - 1] != value; i++)
+		at++;
 	dev->migration.rings[at] += times;
 	if (dev->migration.nr_values)
 		dev->migration.values[at] = value;
 	return true;
 }
 
-static void deliver_rings(struct fp_device *dev)
+/* Of one doorbell, whose first count is number `at`. */
+static void deliver_rings_of(struct fp_device *dev, uint32_t region,
+			     const struct fp_doorbell *doorbell, size_t at)
 {
 	const struct migration *migration = &dev->migration;
+
+	for (size_t i = 0; i < nr_counts(doorbell); i++) {
+		uint64_t value = migration->nr_values ? migration->values[at + i] : 0;
+		uint64_t times = migration->rings[at + i];
+
+		if (doorbell->nr_values)
+			value = doorbell->values[i];
+		migration->rings[at + i] = 0;
+		if (times)
+			region_rang(dev, region, doorbell, times, value, NULL);
+	}
+}
+
+static void deliver_rings(struct fp_device *dev)
+{
 	size_t at = 0;
 
 	for (uint32_t i = 0; i < dev->nr_regions; i++)
-		for (size_t n = 0; n < dev->regions[i].nr_doorbells; n++, at++) {
-			uint64_t value = migration->nr_values ? migration->values[at] : 0;
-			uint64_t times = migration->rings[at];
+		for (size_t n = 0; n < dev->regions[i].nr_doorbells; n++) {
+			const struct fp_doorbell *doorbell = &dev->regions[i].doorbells[n];
 
-			migration->rings[at] = 0;
-			if (times)
-				region_rang(dev, i, &dev->regions[i].doorbells[n], times, value,
-					    NULL);
+			deliver_rings_of(dev, i, doorbell, at);
+			at += nr_counts(doorbell);
 		}
 }
 

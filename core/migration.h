@@ -17,7 +17,8 @@
 struct migration {
 	enum wire_mig_state state;
 	struct fp_stream stream; /* out in PRE_COPY and STOP_COPY, in in RESUMING; else empty */
-	uint64_t *rings;	 /* for each doorbell: how often it rang while the device stood */
+	/* For each doorbell, or value of one with several: how often it rang while the device stood. */
+	uint64_t *rings;
 	size_t nr_rings;
 	uint64_t *values; /* behind them, with what value last; for regions with such doorbells */
 	size_t nr_values; /* nr_rings, or 0: the class has no doorbell with a value */

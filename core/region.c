@@ -132,6 +132,15 @@ static int serve(struct fp_device *dev, uint32_t index, const struct fp_access *
 
 /* ---- accesses ---- */
 
+static bool has_value(const struct fp_doorbell *doorbell, uint64_t value)
+{
+	size_t i = 0;
+
+	while (i < doorbell->nr_values && doorbell->values[i] != value)
+		i++;
+	return i < doorbell->nr_values;
+}
+
 static const struct fp_doorbell *find_doorbell(const struct fp_region *region,
 					       const struct fp_access *access)
 {
@@ -140,7 +149,7 @@ static const struct fp_doorbell *find_doorbell(const struct fp_region *region,
 
 		if (doorbell->offset == access->offset &&
 		    (!doorbell->width || doorbell->width == access->size) &&
-		    (!doorbell->match || doorbell->value == fp_access_value(access)))
+		    (!doorbell->nr_values || has_value(doorbell, fp_access_value(access))))
 			return doorbell;
 	}
 	return NULL;
@@ -183,8 +192,8 @@ int region_rang(struct fp_device *dev, uint32_t index, const struct fp_doorbell 
 		.times = times,
 	};
 
-	if (!doorbell->shadow)
-		value = doorbell->match ? doorbell->value : 0;
+	if (!doorbell->shadow && doorbell->nr_values <= 1)
+		value = doorbell->nr_values ? doorbell->values[0] : 0;
 	if (migration_keeps(dev, index, doorbell, times, value))
 		return 0;
 	return deferred_handle(dev, index, &access, later);

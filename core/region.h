@@ -61,7 +61,7 @@ const struct fp_doorbell *region_heard_as(const struct fp_region *region,
 
 /*
  * Doorbell `doorbell` of region `index` rang `times` times; `value` is what was stored last, which
- * counts for one with `shadow` only.
+ * counts for one with `shadow` or several values only.
  */
 int region_rang(struct fp_device *dev, uint32_t index, const struct fp_doorbell *doorbell,
 		uint64_t times, uint64_t value, struct deferred **later);

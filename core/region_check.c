@@ -2,11 +2,21 @@
 /* Whether a region that a class declares holds together. */
 #include "region.h"
 
+/* Whether one of the first `nr` values of `a` is `b`'s, too. */
+static bool shares_value(const struct fp_doorbell *a, size_t nr, const struct fp_doorbell *b)
+{
+	for (size_t i = 0; i < nr; i++)
+		for (size_t j = 0; j < b->nr_values; j++)
+			if (a->values[i] == b->values[j])
+				return true;
+	return false;
+}
+
 static bool same_store(const struct fp_doorbell *a, const struct fp_doorbell *b)
 {
 	/* KVM takes several at one address only if each goes by its own value of one width. */
-	if (a->match && b->match && a->offset == b->offset && a->width == b->width)
-		return a->value == b->value;
+	if (a->nr_values && b->nr_values && a->offset == b->offset && a->width == b->width)
+		return shares_value(a, a->nr_values, b);
 	return wire_overlaps(a->offset, a->width ? a->width : 1, b->offset,
 			     b->width ? b->width : 1);
 }
@@ -28,6 +38,25 @@ static bool is_mapped(const struct fp_region *region, uint64_t offset, uint64_t 
 	return !region->nr_areas;
 }
 
+static const char *values_check(const struct fp_doorbell *doorbell)
+{
+	uint32_t width = doorbell->width;
+
+	if (doorbell->nr_values && !width)
+		return "a doorbell with values needs a width";
+	if (doorbell->nr_values > 1 && doorbell->group)
+		return "a doorbell with several values is in no group";
+	for (size_t i = 0; i < doorbell->nr_values; i++) {
+		const struct fp_doorbell one = { .values = &doorbell->values[i], .nr_values = 1 };
+
+		if (width < 8 && doorbell->values[i] >> (8 * width))
+			return "a doorbell's value is wider than the doorbell";
+		if (shares_value(doorbell, i, &one))
+			return "a doorbell has a value twice";
+	}
+	return NULL;
+}
+
 static const char *doorbell_check(const struct fp_region *region,
 				  const struct fp_doorbell *doorbell)
 {
@@ -35,19 +64,15 @@ static const char *doorbell_check(const struct fp_region *region,
 
 	if (width > 8 || width & (width - 1))
 		return "a doorbell's width is not 0, 1, 2, 4 or 8";
-	if (doorbell->match && !width)
-		return "a doorbell that matches a value needs a width";
-	if (doorbell->match && width < 8 && doorbell->value >> (8 * width))
-		return "a doorbell's value is wider than the doorbell";
 	if (!width && region->flags & FP_REGION_IO)
 		return "a doorbell in I/O space needs a width";
 	if (!wire_within(doorbell->offset, width ? width : 1, region->size))
 		return "a doorbell lies outside its region";
-	if (doorbell->shadow && (!width || doorbell->match || doorbell->group))
-		return "a doorbell with shadow needs a width, and neither match nor group";
+	if (doorbell->shadow && (!width || doorbell->nr_values || doorbell->group))
+		return "a doorbell with shadow needs a width, and neither values nor group";
 	if (!hears_stores(region) && is_mapped(region, doorbell->offset, width ? width : 1))
 		return "a doorbell lies in memory that the client may map, where nothing rings";
-	return NULL;
+	return values_check(doorbell);
 }
 
 static const char *doorbells_check(const struct fp_region *region)

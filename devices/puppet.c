@@ -40,8 +40,7 @@ static void rang(struct fp_device *dev, const struct fp_access *access)
 
 	/* Each is one of the class's, which lie in the shape's order. */
 	while (bell->doorbell.offset != access->doorbell->offset ||
-	       bell->doorbell.match != access->doorbell->match ||
-	       bell->doorbell.value != access->doorbell->value)
+	       bell->doorbell.values != access->doorbell->values)
 		bell++;
 	bell->times += access->times;
 	puppet_log_add(&puppet->log, &(struct puppet_entry){ .seen = PUPPET_RING,

@@ -264,7 +264,9 @@ int puppet_read_object(struct puppet_reader *reader, const struct puppet_field *
 static int read_element(struct puppet_reader *reader, const struct puppet_elements *elements,
 			struct json_object *value, void *to)
 {
-	int ret = puppet_read_fields(reader, elements->fields, value, to);
+	const struct puppet_field number = { .bytes = sizeof(uint64_t) };
+	int ret = elements->fields ? puppet_read_fields(reader, elements->fields, value, to) :
+				     puppet_read_number(reader, &number, value, to);
 
 	return ret || !elements->check ? ret : elements->check(reader, to, value);
 }

@@ -55,10 +55,10 @@ struct puppet_word {
 	uint64_t value;
 };
 
-/* The elements of an array of objects. */
+/* The elements of an array. */
 struct puppet_elements {
-	const struct puppet_field *fields;
-	size_t bytes; /* of one */
+	const struct puppet_field *fields; /* of objects; NULL: they are numbers, uint64_t */
+	size_t bytes;			   /* of one */
 	/* Optional: looks at an element that has been read, and at what else there is of it. */
 	int (*check)(struct puppet_reader *reader, void *element, struct json_object *from);
 };

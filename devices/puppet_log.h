@@ -37,7 +37,7 @@ struct puppet_entry {
 	uint8_t bytes[PUPPET_LOG_BYTES];
 	const char *doorbell;
 	uint64_t times;
-	uint64_t value; /* the doorbell's, or with shadow the last that was stored */
+	uint64_t value; /* that rang, or with shadow the last that was stored; else 0 */
 	/* Of a window. */
 	struct fp_window window;
 };

@@ -10,6 +10,7 @@
 
 #define MAX_REGIONS (FP_MAX_REGIONS - 1) /* the configuration space is the core's */
 #define MAX_BELLS 256
+#define MAX_VALUES 64 /* each has an fd of its own */
 #define MAX_SPANS 64
 #define MAX_AREAS 64
 #define MAX_CAPS 16
@@ -134,18 +135,21 @@ static const struct puppet_elements areas = { area_fields, sizeof(struct fp_area
 
 static int check_bell(struct puppet_reader *reader, void *element, struct json_object *from)
 {
-	struct fp_doorbell *doorbell = &((struct puppet_bell *)element)->doorbell;
+	const struct fp_doorbell *doorbell = &((struct puppet_bell *)element)->doorbell;
 
-	doorbell->match = json_object_object_get_ex(from, "value", NULL);
+	if (json_object_object_get_ex(from, "values", NULL) && !doorbell->nr_values)
+		return puppet_wrong(reader, "values", "is empty");
 	if (doorbell->width & (doorbell->width - 1))
 		return puppet_wrong(reader, "width", "%u is not 0, 1, 2, 4 or 8", doorbell->width);
 	return 0;
 }
 
+static const struct puppet_elements values = { NULL, sizeof(uint64_t), NULL };
+
 static const struct puppet_field bell_fields[] = {
 	NUMBER(struct puppet_bell, doorbell.offset, "offset", .is_required = true),
 	NUMBER(struct puppet_bell, doorbell.width, "width", .max = 8),
-	NUMBER(struct puppet_bell, doorbell.value, "value"),
+	ARRAY(struct puppet_bell, doorbell.values, "values", MAX_VALUES, values),
 	NUMBER(struct puppet_bell, doorbell.group, "group"),
 	FIELD(struct puppet_bell, doorbell.shadow, "shadow", puppet_read_bool),
 	FIELD(struct puppet_bell, name, "name", puppet_read_text),

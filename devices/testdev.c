@@ -4,7 +4,7 @@
  *
  * BAR0 (memory) and BAR1 (I/O) have the register layout of QEMU's pci-testdev, so that
  * kvm-unit-tests' vmexit drives them: a test is chosen by writing its number to byte 0, and the
- * header that can then be read says where to store what. BAR2 and BAR3 are Fastpath's own;
+ * header that can then be read says where to store what. BAR2, BAR3 and BAR5 are Fastpath's own;
  * docs/testdev.md has their maps.
  */
 #include "fastpath.h"
@@ -43,7 +43,8 @@ static const char *const test_names[2 * TESTS_PER_BAR] = {
 };
 
 struct testdev {
-	uint64_t id; /* the key */
+	uint64_t id; /* a key, as is the next */
+	bool has_roads;
 	struct test_header tests[2 * TESTS_PER_BAR];
 	int chosen; /* -1: none */
 	uint64_t writes;
@@ -52,6 +53,7 @@ struct testdev {
 	uint64_t seen;	     /* since stamp_iova was written */
 	uint64_t rung[TESTDEV_NR_DOORBELLS];
 	uint64_t shared_accesses;
+	struct testdev_roads roads;
 	uint8_t registers[16]; /* of 1, 2, 4 and 8 bytes */
 	uint8_t scratch[TESTDEV_SCRATCH_BYTES];
 };
@@ -244,6 +246,60 @@ static void clear_areas(struct fp_device *dev)
 		memset(memory + areas[i].offset, 0, areas[i].size);
 }
 
+/* ---- BAR5: other roads ---- */
+
+static const uint64_t road_offsets[TESTDEV_NR_ROADS] = {
+	[TESTDEV_ROAD_FAN] = TESTDEV_FAN,
+	[TESTDEV_ROAD_SHADOW] = TESTDEV_SHADOW,
+	[TESTDEV_ROAD_SLOT] = TESTDEV_SLOT_BELL,
+};
+
+static const struct fp_doorbell road_doorbells[] = {
+	[TESTDEV_ROAD_FAN] = { .offset = TESTDEV_FAN, .width = 4, FP_VALUES(0, 1, 2, 3) },
+	[TESTDEV_ROAD_SHADOW] = { .offset = TESTDEV_SHADOW, .width = 4, .shadow = true },
+	[TESTDEV_ROAD_SLOT] = { .offset = TESTDEV_SLOT_BELL },
+};
+
+static const struct fp_area slot_area = { TESTDEV_SLOT, FP_PAGE };
+
+/* What a guest loads without asking anybody. */
+static void show_slot(struct fp_device *dev, const struct testdev *testdev)
+{
+	struct testdev_slot *slot;
+
+	if (!testdev->has_roads)
+		return;
+	slot = (void *)((uint8_t *)fp_region_memory(dev, FP_BAR5) + TESTDEV_SLOT);
+	__atomic_store_n(&slot->stores, testdev->roads.of[TESTDEV_ROAD_SLOT].stores,
+			 __ATOMIC_RELEASE);
+}
+
+/* A ring and a store of any other value are told by their place: both bring what was stored. */
+static void count_road(struct testdev *testdev, const struct fp_access *access)
+{
+	for (unsigned int i = 0; i < TESTDEV_NR_ROADS; i++)
+		if (access->offset == road_offsets[i] && access->size == road_doorbells[i].width) {
+			testdev->roads.of[i].stores += access->times;
+			testdev->roads.of[i].sum += access->times * fp_access_value(access);
+		}
+}
+
+static int roads_access(struct fp_device *dev, struct fp_access *access)
+{
+	struct testdev *testdev = fp_state(dev);
+
+	if (access->offset < TESTDEV_REGISTERS) {
+		if (!access->write)
+			fp_access_memory(access, 0, &testdev->roads, sizeof(testdev->roads));
+		return 0;
+	}
+	if (access->write)
+		count_road(testdev, access);
+	show_slot(dev, testdev);
+	stamp(dev, testdev, access->times);
+	return 0;
+}
+
 /* ---- configuration space ---- */
 
 static const uint8_t cap_data[TESTDEV_CAP_BYTES] = { 0, 'F', 'P', 'T', 'D' };
@@ -255,13 +311,23 @@ static const struct fp_pci_cap caps[] = {
 
 /* ---- the device ---- */
 
+static int configure(struct fp_device *dev, struct fp_class *own)
+{
+	const struct testdev *testdev = fp_state(dev);
+
+	if (!testdev->has_roads)
+		own->regions[FP_BAR5] = (struct fp_region){ 0 };
+	return 0;
+}
+
 static int reset(struct fp_device *dev)
 {
 	struct testdev *testdev = fp_state(dev);
 
-	*testdev = (struct testdev){ .id = testdev->id };
+	*testdev = (struct testdev){ .id = testdev->id, .has_roads = testdev->has_roads };
 	init_tests(testdev);
 	clear_areas(dev);
+	show_slot(dev, testdev);
 	return 0;
 }
 
@@ -294,7 +360,8 @@ static int load(struct fp_device *dev, struct fp_stream *from)
 
 	if (fp_stream_read(from, &loaded, sizeof(loaded)))
 		return -EINVAL;
-	if (loaded.chosen < -1 || loaded.chosen >= 2 * TESTS_PER_BAR)
+	if (loaded.chosen < -1 || loaded.chosen >= 2 * TESTS_PER_BAR ||
+	    loaded.has_roads != testdev->has_roads)
 		return -EINVAL;
 	for (unsigned int i = 0; i < 2 * TESTS_PER_BAR; i++)
 		testdev->tests[i].count = loaded.tests[i].count;
@@ -303,12 +370,15 @@ static int load(struct fp_device *dev, struct fp_stream *from)
 	for (size_t i = 0; i < NR_AREAS; i++)
 		if (fp_stream_read(from, memory + areas[i].offset, areas[i].size))
 			return -EINVAL;
+	show_slot(dev, testdev);
 	return 0;
 }
 
 static const struct fp_key keys[] = {
 	{ "id", FP_KEY_U64, offsetof(struct testdev, id),
 	  "a number to be read in BAR2, and its serial number" },
+	{ "roads", FP_KEY_BOOL, offsetof(struct testdev, has_roads),
+	  "more doorbells, in a BAR5; default off" },
 	{ 0 },
 };
 
@@ -322,15 +392,12 @@ static const struct fp_span scratch_spans[] = {
 
 static const struct fp_doorbell memory_doorbells[] = {
 	{ .offset = TESTDEV_MEMORY_TESTS + WILDCARD },
-	{ .offset = TESTDEV_MEMORY_TESTS + DATAMATCH, .width = 1, .match = true, .value = MATCHED },
+	{ .offset = TESTDEV_MEMORY_TESTS + DATAMATCH, .width = 1, FP_VALUES(MATCHED) },
 };
 
 static const struct fp_doorbell io_doorbells[] = {
 	{ .offset = TESTDEV_IO_TESTS + TESTS_PER_BAR + WILDCARD, .width = 1 },
-	{ .offset = TESTDEV_IO_TESTS + TESTS_PER_BAR + DATAMATCH,
-	  .width = 1,
-	  .match = true,
-	  .value = MATCHED },
+	{ .offset = TESTDEV_IO_TESTS + TESTS_PER_BAR + DATAMATCH, .width = 1, FP_VALUES(MATCHED) },
 };
 
 FP_DEVICE(testdev) = {
@@ -379,7 +446,17 @@ FP_DEVICE(testdev) = {
 			.areas = areas,
 			.nr_areas = NR_AREAS,
 		},
+		[FP_BAR5] = {
+			.size = TESTDEV_ROADS_BYTES,
+			.flags = FP_REGION_MMAP | FP_REGION_LOADS_ONLY,
+			.access = roads_access,
+			.doorbells = road_doorbells,
+			.nr_doorbells = TESTDEV_NR_ROADS,
+			.areas = &slot_area,
+			.nr_areas = 1,
+		},
 	},
+	.configure = configure,
 	.open = open_testdev,
 	.reset = reset,
 	.save = save,

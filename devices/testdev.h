@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * testdev: the register maps of its BAR2 and BAR3, for those who drive it, and where BAR0's and
+ * testdev: the register maps of its BAR2, BAR3 and BAR5, for those who drive it, and where BAR0's and
  * BAR1's tests are.
  */
 #ifndef FASTPATH_TESTDEV_H
@@ -46,15 +46,17 @@ static const struct fp_doorbell testdev_doorbells[TESTDEV_NR_DOORBELLS] = {
 	[TESTDEV_FIXED_2] = { .offset = 0x880, .width = 2 },
 	[TESTDEV_FIXED_4] = { .offset = 0x8c0, .width = 4 },
 	[TESTDEV_FIXED_8] = { .offset = 0x900, .width = 8 },
-	[TESTDEV_MATCH_A] = { .offset = 0x940,
-			      .width = 4,
-			      .match = true,
-			      .value = TESTDEV_VALUE_A },
-	[TESTDEV_MATCH_B] = { .offset = 0x940,
-			      .width = 4,
-			      .match = true,
-			      .value = TESTDEV_VALUE_B },
+	[TESTDEV_MATCH_A] = { .offset = 0x940, .width = 4, FP_VALUES(TESTDEV_VALUE_A) },
+	[TESTDEV_MATCH_B] = { .offset = 0x940, .width = 4, FP_VALUES(TESTDEV_VALUE_B) },
 };
+
+/* The value that rings one of these; 0: any does. */
+static inline uint64_t testdev_value(enum testdev_doorbell number)
+{
+	const struct fp_doorbell *doorbell = &testdev_doorbells[number];
+
+	return doorbell->nr_values ? doorbell->values[0] : 0;
+}
 
 /* At 0. Read-only but for the last three. */
 struct testdev_counters {
@@ -94,6 +96,37 @@ struct testdev_counters {
 struct testdev_shared {
 	uint64_t sum;	   /* of the 32-bit words in both areas, as the device sees them now */
 	uint64_t accesses; /* by message to what is not in them; other than reads of this */
+};
+
+/*
+ * BAR5, which only the key `roads` brings: more roads to a device. Counters at 0, two doorbells behind
+ * them, and a page that the client may map for loads only, with a doorbell on it.
+ */
+#define TESTDEV_ROADS_BYTES 0x2000
+#define TESTDEV_FAN 0x100    /* 4 bytes; each value below TESTDEV_FAN_VALUES has an eventfd */
+#define TESTDEV_SHADOW 0x140 /* 4 bytes, of any value, which comes along */
+#define TESTDEV_SLOT 0x1000  /* a struct testdev_slot */
+#define TESTDEV_SLOT_BELL 0x1800
+#define TESTDEV_FAN_VALUES 4
+
+/* The doorbells of BAR5, in this order. */
+enum testdev_road {
+	TESTDEV_ROAD_FAN,
+	TESTDEV_ROAD_SHADOW,
+	TESTDEV_ROAD_SLOT,
+	TESTDEV_NR_ROADS
+};
+
+/* At 0, read-only: of each doorbell the stores of its width that it got, whether they rang or not. */
+struct testdev_roads {
+	struct {
+		uint64_t stores;
+		uint64_t sum; /* of their values; 0 for the last one, which has none */
+	} of[TESTDEV_NR_ROADS];
+};
+
+struct testdev_slot {
+	uint64_t stores; /* of[TESTDEV_ROAD_SLOT].stores, kept up to date for those who load it */
 };
 
 /* The data of its vendor-specific capability: a magic, and 4 bytes that read back. */

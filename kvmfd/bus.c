@@ -2,6 +2,7 @@
 #include "bus.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,21 +15,36 @@
 struct bus_map {
 	struct bus_range *ranges; /* by base, disjoint */
 	size_t nr;
-	size_t last; /* hit: a guest mostly comes back to where it was */
+	size_t last; /* hit: a guest mostly comes back to where it was. Any thread sets it */
 };
 
 struct bus {
 	struct bus_map maps[BUS_NR_SPACES];
-	struct relay *relay; /* NULL: one thread has it all */
+	pthread_rwlock_t lock; /* of the maps: for the others to read, for one thread to write */
+	struct relay *relay;   /* NULL: one thread has it all */
 	struct bus_stats stats;
 	bool measures;
 	struct bus_times *times;
 };
 
+/* Who reads comes again and again: who writes has to come first, or never. */
+static void init_lock(pthread_rwlock_t *lock)
+{
+	pthread_rwlockattr_t attr;
+
+	pthread_rwlockattr_init(&attr);
+	pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+	pthread_rwlock_init(lock, &attr);
+	pthread_rwlockattr_destroy(&attr);
+}
+
 int bus_open(struct bus **out)
 {
 	*out = calloc(1, sizeof(**out));
-	return *out ? 0 : -ENOMEM;
+	if (!*out)
+		return -ENOMEM;
+	init_lock(&(*out)->lock);
+	return 0;
 }
 
 void bus_close(struct bus *bus)
@@ -43,6 +59,7 @@ void bus_close(struct bus *bus)
 		bus->times = times->next;
 		free(times);
 	}
+	pthread_rwlock_destroy(&bus->lock);
 	free(bus);
 }
 
@@ -116,17 +133,22 @@ static uint64_t now_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
+/* From any thread that holds the lock. */
+static void note(const struct bus *bus, const struct bus_range *range, uint64_t start, bool write)
+{
+	struct bus_times *times = times_of(bus, range);
+
+	if (times)
+		histogram_add(write ? &times->writes : &times->reads, now_ns() - start);
+}
+
 /* ---- ranges ---- */
 
-int bus_add(struct bus *bus, const struct bus_range *range)
+static int add(struct bus_map *map, const struct bus_range *range)
 {
-	struct bus_map *map = &bus->maps[range->space];
 	struct bus_range *ranges;
-	size_t i;
+	size_t i = first_behind(map, range->base);
 
-	if (!is_sane(range))
-		return -EINVAL;
-	i = first_behind(map, range->base);
 	if (i < map->nr && map->ranges[i].base <= last_byte(range))
 		return -EEXIST;
 	ranges = reallocarray(map->ranges, map->nr + 1, sizeof(*ranges));
@@ -135,15 +157,26 @@ int bus_add(struct bus *bus, const struct bus_range *range)
 	map->ranges = ranges;
 	memmove(&ranges[i + 1], &ranges[i], (map->nr - i) * sizeof(*ranges));
 	ranges[i] = *range;
-	if (bus->measures)
-		add_times(bus, range);
 	map->nr++;
 	return 0;
 }
 
-int bus_remove(struct bus *bus, enum bus_space space, uint64_t base)
+int bus_add(struct bus *bus, const struct bus_range *range)
 {
-	struct bus_map *map = &bus->maps[space];
+	int ret;
+
+	if (!is_sane(range))
+		return -EINVAL;
+	pthread_rwlock_wrlock(&bus->lock);
+	ret = add(&bus->maps[range->space], range);
+	if (!ret && bus->measures)
+		add_times(bus, range);
+	pthread_rwlock_unlock(&bus->lock);
+	return ret;
+}
+
+static int take_out(struct bus_map *map, uint64_t base)
+{
 	size_t i = first_behind(map, base);
 
 	if (i == map->nr || map->ranges[i].base != base)
@@ -151,6 +184,22 @@ int bus_remove(struct bus *bus, enum bus_space space, uint64_t base)
 	map->nr--;
 	memmove(&map->ranges[i], &map->ranges[i + 1], (map->nr - i) * sizeof(*map->ranges));
 	return 0;
+}
+
+int bus_remove(struct bus *bus, enum bus_space space, uint64_t base)
+{
+	int ret;
+
+	pthread_rwlock_wrlock(&bus->lock);
+	ret = take_out(&bus->maps[space], base);
+	pthread_rwlock_unlock(&bus->lock);
+	return ret;
+}
+
+void bus_settle(struct bus *bus)
+{
+	pthread_rwlock_wrlock(&bus->lock);
+	pthread_rwlock_unlock(&bus->lock);
 }
 
 static bool holds(const struct bus_range *range, uint64_t addr, uint32_t len)
@@ -162,13 +211,57 @@ static const struct bus_range *find(struct bus *bus, enum bus_space space, uint6
 				    uint32_t len)
 {
 	struct bus_map *map = &bus->maps[space];
+	size_t i = __atomic_load_n(&map->last, __ATOMIC_RELAXED);
 
-	if (map->last >= map->nr || !holds(&map->ranges[map->last], addr, len))
-		map->last = first_behind(map, addr);
-	if (map->last >= map->nr || !holds(&map->ranges[map->last], addr, len))
+	if (i < map->nr && holds(&map->ranges[i], addr, len))
+		return &map->ranges[i];
+	i = first_behind(map, addr);
+	if (i == map->nr || !holds(&map->ranges[i], addr, len))
 		return NULL;
-	return &map->ranges[map->last];
+	__atomic_store_n(&map->last, i, __ATOMIC_RELAXED);
+	return &map->ranges[i];
 }
+
+/* ---- on the thread that accesses ---- */
+
+static int try_read(struct bus *bus, enum bus_space space, uint64_t addr, void *data, uint32_t len)
+{
+	const struct bus_range *range;
+	int ret = -ENOTCONN;
+
+	pthread_rwlock_rdlock(&bus->lock);
+	range = find(bus, space, addr, len);
+	if (range && range->ops->try_read) {
+		uint64_t start = bus->measures ? now_ns() : 0;
+
+		ret = range->ops->try_read(range->opaque, addr - range->base, data, len);
+		if (bus->measures && ret != -ENOTCONN)
+			note(bus, range, start, false);
+	}
+	pthread_rwlock_unlock(&bus->lock);
+	return ret;
+}
+
+static int try_write(struct bus *bus, enum bus_space space, uint64_t addr, const void *data,
+		     uint32_t len)
+{
+	const struct bus_range *range;
+	int ret = -ENOTCONN;
+
+	pthread_rwlock_rdlock(&bus->lock);
+	range = find(bus, space, addr, len);
+	if (range && range->ops->try_write) {
+		uint64_t start = bus->measures ? now_ns() : 0;
+
+		ret = range->ops->try_write(range->opaque, addr - range->base, data, len);
+		if (bus->measures && ret != -ENOTCONN)
+			note(bus, range, start, true);
+	}
+	pthread_rwlock_unlock(&bus->lock);
+	return ret;
+}
+
+/* ---- on the one thread, which alone changes the maps: it needs no lock to look ---- */
 
 /* The range may be gone when its handler is back: a guest moves BARs. */
 static int read_range(const struct bus *bus, const struct bus_range *range, uint64_t offset,
@@ -244,7 +337,10 @@ static int run_write(void *opaque)
 int bus_read(struct bus *bus, enum bus_space space, uint64_t addr, void *data, uint32_t len)
 {
 	struct access access = { bus, space, addr, .data = data, .len = len };
+	int ret = try_read(bus, space, addr, data, len);
 
+	if (ret != -ENOTCONN)
+		return ret;
 	if (!bus->relay)
 		return do_read(bus, space, addr, data, len);
 	return relay_call(bus->relay, run_read, &access);
@@ -253,7 +349,10 @@ int bus_read(struct bus *bus, enum bus_space space, uint64_t addr, void *data, u
 int bus_write(struct bus *bus, enum bus_space space, uint64_t addr, const void *data, uint32_t len)
 {
 	struct access access = { bus, space, addr, .out = data, .len = len };
+	int ret = try_write(bus, space, addr, data, len);
 
+	if (ret != -ENOTCONN)
+		return ret;
 	if (!bus->relay)
 		return do_write(bus, space, addr, data, len);
 	return relay_call(bus->relay, run_write, &access);

@@ -4,7 +4,8 @@
  *
  * Ranges and handlers belong to one thread, and need no locks. When several vCPUs run, each on a
  * thread of its own, bus_share() gives the bus a relay to that one thread: it looks up and answers
- * what the others access.
+ * what the others access. Only what a range can do on any thread (`try_read`, `try_write`) is done
+ * where the access is made; a read-write lock has bus_remove() wait for those who are at it.
  */
 #ifndef KVMFD_BUS_H
 #define KVMFD_BUS_H
@@ -22,18 +23,25 @@ enum bus_space {
 	BUS_NR_SPACES
 };
 
-/* What a handler returns to make vcpu_run() return. */
+/* What a handler returns to make vcpu_run() return: the guest stops, or that vCPU alone. */
 #define BUS_STOP 1
+#define BUS_LEAVE 2
 
 /*
  * `offset` counts from the range's start; `len` is 1 to 8 bytes and all of them lie within the
- * range. 0 or BUS_STOP: a guest's access can't fail, so a handler deals with its own errors. -errno
+ * range. 0, BUS_STOP or BUS_LEAVE: a guest's access can't fail, so a handler deals with its own errors. -errno
  * only when the guest can't go on; it has been said to the log then.
+ *
+ * The other two may be NULL. They are called first, on the thread that accesses, and several at a
+ * time; -ENOTCONN: nothing was done, the one above has to do it. They must not change the bus, nor
+ * wait for the thread that does.
  */
 struct bus_ops {
 	int (*read)(void *opaque, uint64_t offset, void *data, uint32_t len);
 	int (*write)(void *opaque, uint64_t offset, const void *data, uint32_t len);
 	const char *name; /* whose they are, for statistics; NULL: nobody's in particular */
+	int (*try_read)(void *opaque, uint64_t offset, void *data, uint32_t len);
+	int (*try_write)(void *opaque, uint64_t offset, const void *data, uint32_t len);
 };
 
 struct bus_range {
@@ -71,8 +79,14 @@ void bus_close(struct bus *bus);
  */
 int bus_add(struct bus *bus, const struct bus_range *range);
 
-/* Removes the range that starts at `base`: -ENOENT. */
+/*
+ * Removes the range that starts at `base`: -ENOENT. When it returns nobody is in `try_read` or
+ * `try_write` of it, nor will be: what they use can be freed.
+ */
 int bus_remove(struct bus *bus, enum bus_space space, uint64_t base);
+
+/* When it returns, whoever was in a `try_read` or `try_write` when it was called is out of it. */
+void bus_settle(struct bus *bus);
 
 /*
  * One access of `len` bytes (1 to 8): what the handler returns. One that is not wholly within a

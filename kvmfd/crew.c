@@ -37,8 +37,12 @@ struct crew {
 	struct relay *relay; /* NULL: one vCPU, on the caller's thread */
 	struct call call;    /* for that one */
 	bool ended;
+	unsigned int at_work; /* those that have not left */
 	bool has_result;
 	int result;
+	bool asked; /* without a relay, which has one of its own */
+	void (*attend)(void *opaque);
+	void *opaque;
 	unsigned int nr;
 	struct member members[MACHINE_MAX_VCPUS];
 };
@@ -59,7 +63,7 @@ int crew_open(struct machine *machine, struct crew **out)
 	crew->machine = machine;
 	crew->call.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
 	crew->call.settled = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
-	crew->nr = machine->nr_vcpus;
+	crew->nr = crew->at_work = machine->nr_vcpus;
 	for (unsigned int i = 0; i < crew->nr; i++)
 		crew->members[i] = (struct member){ .crew = crew, .vcpu = machine->vcpus[i] };
 	if (crew->nr > 1)
@@ -81,11 +85,11 @@ void crew_close(struct crew *crew)
 	free(crew);
 }
 
-static void kick(struct member *member)
+/* It looks at its kick when it goes to work, and is nudged when it was there before. */
+static void kick(const struct member *member)
 {
 	pid_t tid;
 
-	/* It looks at its kick when it goes to work, and is nudged when it was there before. */
 	vcpu_kick(member->vcpu);
 	tid = __atomic_load_n(&member->tid, __ATOMIC_SEQ_CST);
 	if (tid)
@@ -97,6 +101,24 @@ void crew_end(struct crew *crew)
 	__atomic_store_n(&crew->ended, true, __ATOMIC_SEQ_CST);
 	for (unsigned int i = 0; i < crew->nr; i++)
 		kick(&crew->members[i]);
+}
+
+void crew_attend(struct crew *crew, void (*fn)(void *opaque), void *opaque)
+{
+	crew->attend = fn;
+	crew->opaque = opaque;
+	if (crew->relay)
+		relay_attend(crew->relay, fn, opaque);
+}
+
+void crew_ask(struct crew *crew)
+{
+	if (crew->relay) {
+		relay_ask(crew->relay);
+		return;
+	}
+	__atomic_store_n(&crew->asked, true, __ATOMIC_SEQ_CST);
+	kick(&crew->members[0]);
 }
 
 int crew_call(struct crew *crew, int (*fn)(void *opaque), void *opaque)
@@ -141,10 +163,17 @@ static void work(struct member *member)
 	__atomic_store_n(&member->tid, gettid(), __ATOMIC_SEQ_CST);
 	do {
 		ret = vcpu_run(member->vcpu, crew->machine->bus);
+		if (__atomic_exchange_n(&crew->asked, false, __ATOMIC_SEQ_CST))
+			crew->attend(crew->opaque);
 		ended = ret != -EINTR || __atomic_load_n(&crew->ended, __ATOMIC_SEQ_CST);
 		if (!crew->relay)
 			answer_call(&crew->call, ended);
 	} while (!ended);
+	if (ret == BUS_LEAVE) {
+		if (__atomic_sub_fetch(&crew->at_work, 1, __ATOMIC_SEQ_CST))
+			return;
+		ret = 0;
+	}
 	if (!__atomic_exchange_n(&crew->has_result, true, __ATOMIC_SEQ_CST))
 		crew->result = ret;
 	crew_end(crew);

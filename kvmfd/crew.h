@@ -21,14 +21,23 @@ void crew_close(struct crew *crew);
 
 /*
  * Runs until one of the vCPUs ends, then ends the others: what vcpu_run() returned for the first
- * that did; -EINTR after crew_end(); -errno when there are no threads. Once for a crew.
+ * that did; -EINTR after crew_end(); -errno when there are no threads. One that leaves (BUS_LEAVE)
+ * is no end until it is the last: 0. Once for a crew.
  */
 int crew_run(struct crew *crew);
 
 /*
- * While crew_run() runs: has fn(opaque) called on the thread that answers accesses, between two of
- * them, and waits for that. From one thread at a time, and none of the crew's. -ESHUTDOWN, and it is
- * not called, when the crew has ended.
+ * Has fn(opaque) called, on the thread that answers accesses and between two of them, after each
+ * crew_ask(). To be set before crew_run().
+ */
+void crew_attend(struct crew *crew, void (*fn)(void *opaque), void *opaque);
+
+/* From any thread; nobody waits. Nothing once crew_run() has returned. */
+void crew_ask(struct crew *crew);
+
+/*
+ * While crew_run() runs: has fn(opaque) called there, too, and waits for that. From one thread at a
+ * time, and none of the crew's. -ESHUTDOWN, and it is not called, when the crew has ended.
  */
 int crew_call(struct crew *crew, int (*fn)(void *opaque), void *opaque);
 

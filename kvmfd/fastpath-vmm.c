@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "acpi.h"
+#include "attendant.h"
 #include "boot.h"
 #include "console.h"
 #include "crew.h"
@@ -23,6 +24,7 @@
 #include "power.h"
 #include "vfio_pci.h"
 #include "vmm_confine.h"
+#include "vmm_migrate.h"
 #include "vmm_options.h"
 #include "vmm_stats.h"
 
@@ -31,10 +33,10 @@ struct vmm {
 	struct machine *machine;
 	struct crew *crew;
 	struct vfio_pci *devices[VMM_MAX_DEVICES];
+	struct attendant *attendant;
 	struct payload *payload; /* or a kernel's: */
 	struct power *power;
 	struct fwcfg *fwcfg;
-	const char *names[VMM_MAX_DEVICES];
 	struct vmm_stats *stats; /* NULL: not asked for */
 	const char *module;	 /* that is KVM here: later nobody may look */
 	uint64_t began_ns;
@@ -72,6 +74,7 @@ static int open_devices(struct vmm *vmm, const struct vmm_options *options)
 		struct vfio_pci_options device = options->devices[i];
 
 		device.wait = options->wait;
+		device.attended = true;
 		ret = vfio_pci_open(vmm->machine, &device, &vmm->devices[i]);
 	}
 	return ret;
@@ -127,8 +130,9 @@ static int open_kernel(struct vmm *vmm, const struct vmm_options *options)
 
 static int open_machine(struct vmm *vmm, const struct vmm_options *options)
 {
-	int ret = options->payload ? machine_open(options->memory, &vmm->machine) :
-				     machine_open_pc(options->memory, options->cpus, &vmm->machine);
+	int ret = options->payload ?
+			  machine_open_bare(options->memory, options->cpus, &vmm->machine) :
+			  machine_open_pc(options->memory, options->cpus, &vmm->machine);
 
 	return ret ? ret : crew_open(vmm->machine, &vmm->crew);
 }
@@ -145,6 +149,9 @@ static int open_all(struct vmm *vmm, const struct vmm_options *options)
 		ret = open_devices(vmm, options);
 	if (!ret)
 		ret = options->payload ? open_payload(vmm, options) : open_kernel(vmm, options);
+	if (!ret)
+		ret = attendant_open(vmm->crew, vmm->devices, options->nr_devices, options->control,
+				     &vmm->attendant);
 	if (!ret && !options->no_sandbox)
 		ret = vmm_confine();
 	return ret;
@@ -152,6 +159,7 @@ static int open_all(struct vmm *vmm, const struct vmm_options *options)
 
 static void close_all(struct vmm *vmm)
 {
+	attendant_close(vmm->attendant);
 	fwcfg_close(vmm->fwcfg);
 	power_close(vmm->power);
 	payload_close(vmm->payload);
@@ -197,8 +205,10 @@ static int run_crew(struct vmm *vmm)
 
 	if (ret)
 		return ret;
+	ret = attendant_start(vmm->attendant);
 	vmm->start_ns = now_ns() - vmm->began_ns;
-	ret = crew_run(vmm->crew);
+	if (!ret)
+		ret = crew_run(vmm->crew);
 	console_close(console);
 	return ret;
 }
@@ -218,6 +228,8 @@ static int run(struct vmm *vmm)
 	release_signals();
 	if (ended_by)
 		return 128 + ended_by;
+	if (attendant_has_ended_it(vmm->attendant))
+		return EXIT_FAILURE;
 	/* By Ctrl-a x. */
 	if (ret == -EINTR)
 		return EXIT_SUCCESS;
@@ -235,14 +247,11 @@ static int open_stats(struct vmm *vmm, const struct vmm_options *options)
 		.machine = vmm->machine,
 		.crew = vmm->crew,
 		.devices = vmm->devices,
-		.names = vmm->names,
 		.nr_devices = options->nr_devices,
 		.module = vmm->module,
 		.start_ns = &vmm->start_ns,
 	};
 
-	for (unsigned int i = 0; i < options->nr_devices; i++)
-		vmm->names[i] = options->devices[i].socket;
 	return options->stats ? vmm_stats_open(&of, &vmm->stats) : 0;
 }
 
@@ -254,6 +263,8 @@ int main(int argc, char **argv)
 	int ret;
 
 	log_set_name("fastpath-vmm");
+	if (argc > 1 && !strcmp(argv[1], "migrate"))
+		return vmm_migrate_main(argc - 1, argv + 1);
 	ret = vmm_options_parse(&options, argc, argv);
 	if (ret > 0)
 		status = EXIT_SUCCESS;

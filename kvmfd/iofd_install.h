@@ -77,7 +77,7 @@ int iofd_install(struct vm *vm, const struct iofd_target *target, struct fpc_io_
 
 /*
  * Takes all of them out of KVM, and keeps them; NULL is nothing. Slow: milliseconds each on some
- * kernels. Nothing may be read or written by stand-in then.
+ * kernels. Nothing is to be read or written by stand-in then: see bus_remove().
  */
 void iofd_unplug(struct iofd_installed *installed);
 
@@ -97,7 +97,7 @@ void iofd_uninstall(struct iofd_installed *installed);
 void iofd_forget(struct iofd_installed *installed);
 
 /*
- * An access by a stand-in: 0, or
+ * An access by a stand-in, of any thread and several at a time: 0, or
  *   -ENOTCONN    not by this road: no span of a stand-in's holds it whole, or its fd is lost
  *   -ECONNRESET  the fd was lost while the answer was waited for; nobody knows what was done
  */

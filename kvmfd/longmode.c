@@ -15,11 +15,11 @@
 
 /* Where the tables lie, below LONGMODE_TABLES_END. */
 #define GDT_ADDRESS 0x1000u
-#define TSS_ADDRESS 0x2000u /* and the two pages behind it */
-#define IDT_ADDRESS 0x5000u
-#define STUBS_ADDRESS 0x6000u /* one for each exception */
+#define TSS_ADDRESS 0x2000u   /* and the two pages behind it */
+#define STUBS_ADDRESS 0x6000u /* of each vCPU one for each exception */
 #define PML4_ADDRESS 0x8000u  /* IDENTITY_MAP_BYTES from here */
-static_assert(PML4_ADDRESS + IDENTITY_MAP_BYTES <= LONGMODE_TABLES_END, "they fit");
+#define IDTS_ADDRESS 0xe000u  /* of each vCPU one */
+static_assert(PML4_ADDRESS + IDENTITY_MAP_BYTES <= IDTS_ADDRESS, "they fit");
 
 /* Of page table entries: Intel SDM volume 3, "Paging". Accessed and dirty spare the CPU a write. */
 enum {
@@ -109,6 +109,9 @@ struct gate {
 	uint32_t reserved;
 };
 
+#define IDT_BYTES (NR_EXCEPTIONS * sizeof(struct gate))
+static_assert(IDTS_ADDRESS + LONGMODE_MAX_VCPUS * IDT_BYTES <= LONGMODE_TABLES_END, "they fit");
+
 /*
  * What an exception's gate leads to: code that makes a struct frame of the stack, and tells where.
  * In ring 3 too, as there is no other: an exception on a bad stack is a triple fault.
@@ -123,6 +126,9 @@ struct stub {
 	uint8_t stay[2];      /* jmp . */
 	uint8_t pad;
 } __attribute__((packed));
+
+#define STUBS_BYTES (NR_EXCEPTIONS * sizeof(struct stub))
+static_assert(STUBS_ADDRESS + LONGMODE_MAX_VCPUS * STUBS_BYTES <= PML4_ADDRESS, "they fit");
 
 struct frame {
 	uint64_t rax;
@@ -165,16 +171,22 @@ static void write_tss(void *at)
 	*tss = (struct tss){ .bitmap_offset = offsetof(struct tss, bitmap), .end = 0xff };
 }
 
-static void write_idt(uint8_t *tables, uint32_t fault_address)
+static uint32_t idt_address(unsigned int number)
 {
-	struct gate *idt = (struct gate *)(tables + IDT_ADDRESS);
-	struct stub *stubs = (struct stub *)(tables + STUBS_ADDRESS);
+	return (uint32_t)(IDTS_ADDRESS + number * IDT_BYTES);
+}
+
+static void write_idt(uint8_t *tables, unsigned int number, uint32_t fault_address)
+{
+	uint32_t stubs_address = (uint32_t)(STUBS_ADDRESS + number * STUBS_BYTES);
+	struct gate *idt = (struct gate *)(tables + idt_address(number));
+	struct stub *stubs = (struct stub *)(tables + stubs_address);
 
 	for (uint8_t i = 0; i < NR_EXCEPTIONS; i++) {
 		bool has_code = WITH_ERROR_CODE >> i & 1;
 
 		idt[i] = (struct gate){
-			.offset_low = (uint16_t)(STUBS_ADDRESS + i * sizeof(*stubs)),
+			.offset_low = (uint16_t)(stubs_address + i * sizeof(*stubs)),
 			.selector = USER_CODE,
 			.type = GATE_TYPE,
 		};
@@ -190,7 +202,7 @@ static void write_idt(uint8_t *tables, uint32_t fault_address)
 	}
 }
 
-static int set_special_registers(struct vcpu *vcpu)
+static int set_special_registers(struct vcpu *vcpu, unsigned int number)
 {
 	struct kvm_sregs sregs;
 	int ret = vcpu_get_sregs(vcpu, &sregs);
@@ -203,14 +215,22 @@ static int set_special_registers(struct vcpu *vcpu)
 	sregs.ldt = no_ldt;
 	sregs.gdt = (struct kvm_dtable){ .base = GDT_ADDRESS, .limit = GDT_ENTRIES * 8 - 1 };
 	sregs.idt = (struct kvm_dtable){
-		.base = IDT_ADDRESS,
-		.limit = NR_EXCEPTIONS * sizeof(struct gate) - 1,
+		.base = idt_address(number),
+		.limit = IDT_BYTES - 1,
 	};
 	sregs.cr0 = X86_CR0_PE | X86_CR0_MP | X86_CR0_ET | X86_CR0_NE | X86_CR0_WP | X86_CR0_PG;
 	sregs.cr3 = PML4_ADDRESS;
 	sregs.cr4 = X86_CR4_PAE | X86_CR4_OSFXSR | X86_CR4_OSXMMEXCPT;
 	sregs.efer = EFER_LME | EFER_LMA;
 	return vcpu_set_sregs(vcpu, &sregs);
+}
+
+static void write_shared(uint8_t *tables)
+{
+	memset(tables, 0, LONGMODE_TABLES_END);
+	write_gdt(tables + GDT_ADDRESS);
+	write_tss(tables + TSS_ADDRESS);
+	identity_map_write(tables + PML4_ADDRESS, PML4_ADDRESS, PAGE_TABLE, PAGE_2M);
 }
 
 int longmode_setup(struct vcpu *vcpu, const struct memory *memory,
@@ -221,6 +241,7 @@ int longmode_setup(struct vcpu *vcpu, const struct memory *memory,
 		.rip = entry->rip,
 		.rsp = entry->rsp,
 		.rdi = entry->rdi,
+		.rsi = entry->rsi,
 		/*
 		 * Ring 3 may use ports by its IO privilege level or by the TSS's bitmap. A software
 		 * KVM heeds only the latter, QEMU's emulation of nested SVM only the former.
@@ -234,12 +255,10 @@ int longmode_setup(struct vcpu *vcpu, const struct memory *memory,
 			  memory->size);
 		return -ENOSPC;
 	}
-	memset(tables, 0, LONGMODE_TABLES_END);
-	write_gdt(tables + GDT_ADDRESS);
-	write_tss(tables + TSS_ADDRESS);
-	write_idt(tables, entry->fault_address);
-	identity_map_write(tables + PML4_ADDRESS, PML4_ADDRESS, PAGE_TABLE, PAGE_2M);
-	ret = set_special_registers(vcpu);
+	if (!entry->number)
+		write_shared(tables);
+	write_idt(tables, entry->number, entry->fault_address);
+	ret = set_special_registers(vcpu, entry->number);
 	return ret ? ret : vcpu_set_regs(vcpu, &regs);
 }
 

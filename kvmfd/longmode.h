@@ -16,11 +16,16 @@
 /* Guest addresses below this hold the tables; nothing else may lie there. */
 #define LONGMODE_TABLES_END 0x10000u
 
+/* Of one guest. */
+#define LONGMODE_MAX_VCPUS 16u
+
 /* What the payload finds when it starts. All other registers are 0. */
 struct longmode_entry {
+	unsigned int number; /* of the vCPU, below LONGMODE_MAX_VCPUS */
 	uint64_t rip;
 	uint64_t rsp;
-	uint64_t rdi; /* the first argument of a C function */
+	uint64_t rdi; /* the first arguments of a C function */
+	uint64_t rsi;
 	/*
 	 * Where an exception is to be told: a guest address below 4 GiB in memory space, answered
 	 * by somebody who gives what is stored there to longmode_exception().
@@ -32,6 +37,8 @@ struct longmode_entry {
  * Writes the tables to guest memory and sets the registers: guest addresses 0 to 4 GiB are mapped
  * one to one, writable and executable, SSE is on, all ports are permitted. An exception stores the
  * stack pointer of its frame at entry->fault_address. -errno, said to the log.
+ *
+ * Several vCPUs share the tables, but for what leads to their fault_address: number 0 comes first.
  */
 int longmode_setup(struct vcpu *vcpu, const struct memory *memory,
 		   const struct longmode_entry *entry);

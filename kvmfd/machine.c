@@ -87,7 +87,12 @@ static int open_machine(uint64_t memory, unsigned int nr_vcpus, bool is_pc, stru
 
 int machine_open(uint64_t memory, struct machine **out)
 {
-	return open_machine(memory, 1, false, out);
+	return machine_open_bare(memory, 1, out);
+}
+
+int machine_open_bare(uint64_t memory, unsigned int nr_vcpus, struct machine **out)
+{
+	return open_machine(memory, nr_vcpus, false, out);
 }
 
 int machine_open_pc(uint64_t memory, unsigned int nr_vcpus, struct machine **out)

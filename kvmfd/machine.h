@@ -77,7 +77,10 @@ struct machine {
  */
 int machine_open(uint64_t memory, struct machine **out);
 
-/* The same for a kernel: with a PC's interrupt controllers, and `nr_vcpus` (1 to 16). */
+/* The same with `nr_vcpus` (1 to 16). */
+int machine_open_bare(uint64_t memory, unsigned int nr_vcpus, struct machine **out);
+
+/* The same for a kernel: with a PC's interrupt controllers. */
 int machine_open_pc(uint64_t memory, unsigned int nr_vcpus, struct machine **out);
 
 /* Frees it all; devices and payload have to be closed before. NULL is nothing. */

@@ -14,13 +14,17 @@
 #include "longmode.h"
 
 static_assert(PAYLOAD_PARAMS_ADDRESS >= LONGMODE_TABLES_END, "parameters and tables overlap");
+static_assert(PAYLOAD_STACK_TOP - MACHINE_MAX_VCPUS * PAYLOAD_STACK_BYTES >= PAYLOAD_STACK_BOTTOM &&
+		      MACHINE_MAX_VCPUS <= LONGMODE_MAX_VCPUS,
+	      "as many vCPUs as a machine has");
 
 /* The mailboxes, behind the window of the BARs. */
 #define MAILBOX_BASE MACHINE_MMIO_END
 #define EXIT_OFFSET 0u
 #define CONSOLE_OFFSET 8u
-#define FAULT_OFFSET 16u
-#define MAILBOX_BYTES 24u
+#define FAULT_OFFSET 16u /* of the first vCPU, then those of the others */
+#define LEAVE_OFFSET (FAULT_OFFSET + 8u * MACHINE_MAX_VCPUS)
+#define MAILBOX_BYTES (LEAVE_OFFSET + 8u)
 
 #define PAGE_BYTES 4096u
 
@@ -55,6 +59,17 @@ static int read_mailbox(void *opaque, uint64_t offset, void *data, uint32_t len)
 	return 0;
 }
 
+/* Told by vCPU `number`, which waits outside of the guest. */
+static int report_fault(struct payload *payload, uint64_t number, uint64_t stack)
+{
+	const struct machine *machine = payload->machine;
+
+	flush_line(payload);
+	if (number >= machine->nr_vcpus)
+		return 0;
+	return longmode_exception(machine->vcpus[number], machine->memory, stack);
+}
+
 static int write_mailbox(void *opaque, uint64_t offset, const void *data, uint32_t len)
 {
 	struct payload *payload = opaque;
@@ -70,11 +85,10 @@ static int write_mailbox(void *opaque, uint64_t offset, const void *data, uint32
 	case CONSOLE_OFFSET:
 		print(payload, data, len);
 		return 0;
-	case FAULT_OFFSET:
-		flush_line(payload);
-		return longmode_exception(payload->machine->vcpu, payload->machine->memory, value);
+	case LEAVE_OFFSET:
+		return BUS_LEAVE;
 	default:
-		return 0;
+		return report_fault(payload, (offset - FAULT_OFFSET) / 8, value);
 	}
 }
 
@@ -111,19 +125,29 @@ static int fill_memory(struct payload *payload, const char *name, const void *im
 		.pci_address = PCI_HOST_ECAM_BASE,
 		.ram_address = end,
 		.ram_size = memory_low_end(memory) - end,
+		.nr_vcpus = payload->machine->nr_vcpus,
+		.leave_address = MAILBOX_BASE + LEAVE_OFFSET,
 	};
 	return 0;
 }
 
-static int start(struct payload *payload)
+static int start_vcpu(const struct machine *machine, unsigned int number)
 {
 	const struct longmode_entry entry = {
+		.number = number,
 		.rip = PAYLOAD_LOAD_ADDRESS,
 		/* As after a call: the ABI has the stack aligned before the return address. */
-		.rsp = PAYLOAD_STACK_TOP - sizeof(uint64_t),
+		.rsp = PAYLOAD_STACK_TOP - number * PAYLOAD_STACK_BYTES - sizeof(uint64_t),
 		.rdi = PAYLOAD_PARAMS_ADDRESS,
-		.fault_address = MAILBOX_BASE + FAULT_OFFSET,
+		.rsi = number,
+		.fault_address = (uint32_t)(MAILBOX_BASE + FAULT_OFFSET + 8 * number),
 	};
+
+	return longmode_setup(machine->vcpus[number], machine->memory, &entry);
+}
+
+static int start(struct payload *payload)
+{
 	const struct bus_range mailboxes = {
 		.space = BUS_MMIO,
 		.base = MAILBOX_BASE,
@@ -131,8 +155,10 @@ static int start(struct payload *payload)
 		.ops = &mailbox_ops,
 		.opaque = payload,
 	};
-	int ret = longmode_setup(payload->machine->vcpu, payload->machine->memory, &entry);
+	int ret = 0;
 
+	for (unsigned int i = 0; i < payload->machine->nr_vcpus && !ret; i++)
+		ret = start_vcpu(payload->machine, i);
 	if (ret)
 		return ret;
 	ret = bus_add(payload->machine->bus, &mailboxes);

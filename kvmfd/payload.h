@@ -23,7 +23,7 @@ struct payload {
 
 /*
  * Loads an image of `len` bytes (called `name` in messages) into the machine, puts the mailboxes on
- * its bus and sets its vCPU up to run it. *out is to be given to payload_close(), before
+ * its bus and sets its vCPUs up to run it. *out is to be given to payload_close(), before
  * machine_close(). -EINVAL when it is empty, -EFBIG when it does not fit into the guest's memory;
  * -errno; said to the log.
  */

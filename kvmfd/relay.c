@@ -23,6 +23,9 @@ struct relay {
 	struct job **last;
 	unsigned int ended;
 	bool closed; /* nobody will take what is put now */
+	bool asked;
+	void (*attend)(void *opaque);
+	void *opaque;
 };
 
 int relay_open(struct relay **out)
@@ -78,14 +81,40 @@ int relay_call(struct relay *relay, int (*fn)(void *opaque), void *opaque)
 	return job.ret;
 }
 
+void relay_attend(struct relay *relay, void (*fn)(void *opaque), void *opaque)
+{
+	relay->attend = fn;
+	relay->opaque = opaque;
+}
+
+void relay_ask(struct relay *relay)
+{
+	pthread_mutex_lock(&relay->lock);
+	relay->asked = true;
+	pthread_cond_signal(&relay->work);
+	pthread_mutex_unlock(&relay->lock);
+}
+
+/* With the lock, which is given away meanwhile. */
+static void attend(struct relay *relay)
+{
+	relay->asked = false;
+	pthread_mutex_unlock(&relay->lock);
+	relay->attend(relay->opaque);
+	pthread_mutex_lock(&relay->lock);
+}
+
 /* The next job, to be waited for; NULL when `ends` have ended. */
 static struct job *take(struct relay *relay, unsigned int ends)
 {
 	struct job *job;
 
 	pthread_mutex_lock(&relay->lock);
-	while (!relay->first && relay->ended < ends)
-		pthread_cond_wait(&relay->work, &relay->lock);
+	while (relay->asked || (!relay->first && relay->ended < ends))
+		if (relay->asked)
+			attend(relay);
+		else
+			pthread_cond_wait(&relay->work, &relay->lock);
 	job = relay->first;
 	relay->closed = !job;
 	if (job) {

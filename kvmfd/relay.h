@@ -25,6 +25,15 @@ int relay_call(struct relay *relay, int (*fn)(void *opaque), void *opaque);
 /* Serves until relay_end() has been called `ends` times: once for each thread that calls. */
 void relay_serve(struct relay *relay, unsigned int ends);
 
+/*
+ * Has fn(opaque) called between two jobs, or instead of waiting for one, after each relay_ask(). To be
+ * set before relay_serve().
+ */
+void relay_attend(struct relay *relay, void (*fn)(void *opaque), void *opaque);
+
+/* From any thread; nobody waits. What is asked for several times at once is done once. */
+void relay_ask(struct relay *relay);
+
 /* One of those that call has ended. From any thread. */
 void relay_end(struct relay *relay);
 

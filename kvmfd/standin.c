@@ -126,10 +126,12 @@ static int get(struct standin *standin, struct wire_ioregion_resp *resp, int64_t
 static int command(struct standin *standin, struct wire_ioregion_cmd *cmd, uint64_t *data)
 {
 	struct wire_ioregion_resp resp;
-	int64_t deadline = now_ns() + standin->timeout_ns;
+	int64_t deadline;
 	int ret = -ENOTCONN;
 
 	pthread_mutex_lock(&standin->lock);
+	/* What was waited for its turn is not the server's fault. */
+	deadline = now_ns() + standin->timeout_ns;
 	if (!standin->lost)
 		ret = put(standin, cmd, deadline);
 	if (!ret && cmd->size_resp & WIRE_IOREGION_RESP) {

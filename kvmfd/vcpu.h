@@ -55,12 +55,13 @@ int vcpu_set_regs(struct vcpu *vcpu, const struct kvm_regs *regs);
 /*
  * Runs the guest, its accesses answered by `bus`, until
  *   0        a handler returned BUS_STOP; another vcpu_run() goes on after that access
+ *   BUS_LEAVE  a handler returned that; likewise
  *   -EINTR   vcpu_kick() was called
  *   -EFAULT  the guest raised an exception that it does not handle
  *   -ENOSYS  KVM can't emulate an instruction
  *   -EIO     KVM could not enter the guest, or it did something nobody waits for, as hlt
  *   -errno   of KVM_RUN, or from a handler
- * All but the first two are said to the log, with the guest's registers. An ordinary signal is not
+ * All errors but -EINTR are said to the log, with the guest's registers. An ordinary signal is not
  * an end. No ioctl but KVM_RUN is made for an exit.
  */
 int vcpu_run(struct vcpu *vcpu, struct bus *bus);

@@ -6,15 +6,27 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
+#include "cleanup.h"
 #include "log.h"
 #include "pci_host.h"
 #include "vfio_pci_dev.h"
 
 #define DMA_FLAGS (FPC_DMA_READABLE | FPC_DMA_WRITEABLE)
 
+bool vfio_pci_ends(const struct vfio_pci *dev, int ret)
+{
+	bool ends = ret == -ECONNRESET || ret == -ETIMEDOUT || ret == -EPROTO;
+
+	if (ends && dev->socket >= 0)
+		shutdown(dev->socket, SHUT_RDWR);
+	return ends;
+}
+
 int vfio_pci_failed(const struct vfio_pci *dev, const char *what, int ret)
 {
+	vfio_pci_ends(dev, ret);
 	log_error("%s: %s: %s", dev->options.socket, what, strerror(-ret));
 	return ret;
 }
@@ -23,9 +35,11 @@ void vfio_pci_lament(struct vfio_pci *dev, const char *what, unsigned int region
 		     int ret)
 {
 	static const char *const others[] = { "the ROM", "the configuration space" };
-	bool gone = ret == -ECONNRESET || ret == -ETIMEDOUT || ret == -EPROTO;
+	bool gone = vfio_pci_ends(dev, ret);
 	char bar[8];
 
+	if (gone && dev->options.attended)
+		dev->gone = true;
 	if (gone ? dev->gone : dev->said_errors)
 		return;
 	snprintf(bar, sizeof(bar), "BAR %u", region % VFIO_PCI_NR_BARS);
@@ -38,20 +52,20 @@ void vfio_pci_lament(struct vfio_pci *dev, const char *what, unsigned int region
 
 /* ---- the guest's memory ---- */
 
-static int unmap_parts(struct vfio_pci *dev, unsigned int nr)
+static int unmap_parts(struct vfio_pci *dev, struct fpc *client, unsigned int nr)
 {
 	const struct memory *memory = dev->machine->memory;
 	int ret = 0;
 
 	for (unsigned int i = 0; i < nr; i++) {
-		int one = fpc_dma_unmap(dev->client, memory->parts[i].base, memory->parts[i].size);
+		int one = fpc_dma_unmap(client, memory->parts[i].base, memory->parts[i].size);
 
 		ret = ret ? ret : one;
 	}
 	return ret;
 }
 
-static int open_memory(struct vfio_pci *dev)
+int vfio_pci_memory_open(struct vfio_pci *dev, struct fpc *client)
 {
 	const struct memory *memory = dev->machine->memory;
 	unsigned int nr = 0;
@@ -60,19 +74,26 @@ static int open_memory(struct vfio_pci *dev)
 	while (nr < memory->nr_parts && !ret) {
 		const struct memory_part *part = &memory->parts[nr];
 
-		ret = fpc_dma_map(dev->client, memory->fd, part->offset, part->base, part->size,
+		ret = fpc_dma_map(client, memory->fd, part->offset, part->base, part->size,
 				  DMA_FLAGS);
 		nr += !ret;
 	}
 	if (ret)
-		unmap_parts(dev, nr);
+		unmap_parts(dev, client, nr);
+	return ret;
+}
+
+static int open_memory(struct vfio_pci *dev)
+{
+	int ret = vfio_pci_memory_open(dev, dev->client);
+
 	dev->memory_open = !ret;
 	return ret ? vfio_pci_failed(dev, "DMA_MAP of the guest's memory", ret) : 0;
 }
 
 static int close_memory(struct vfio_pci *dev)
 {
-	int ret = unmap_parts(dev, dev->machine->memory->nr_parts);
+	int ret = unmap_parts(dev, dev->client, dev->machine->memory->nr_parts);
 
 	dev->memory_open = false;
 	return ret ? vfio_pci_failed(dev, "DMA_UNMAP of the guest's memory", ret) : 0;
@@ -118,7 +139,7 @@ static int take_slot(struct vfio_pci *dev)
 }
 
 /* What was left behind by an earlier client goes: a machine that starts finds its devices reset. */
-static int reset(struct vfio_pci *dev)
+int vfio_pci_reset(struct vfio_pci *dev)
 {
 	int ret = dev->resettable ? fpc_reset(dev->client) : 0;
 
@@ -144,8 +165,8 @@ static int boot(struct vfio_pci *dev)
 static int attach(struct vfio_pci *dev)
 {
 	static int (*const steps[])(struct vfio_pci * dev) = {
-		read_device,	    take_slot,		reset,	     vfio_pci_config_open,
-		vfio_pci_bars_open, vfio_pci_irqs_open, open_memory, boot,
+		read_device,	    take_slot,		vfio_pci_reset, vfio_pci_config_open,
+		vfio_pci_bars_open, vfio_pci_irqs_open, open_memory,	boot,
 	};
 	int ret = 0;
 
@@ -154,21 +175,27 @@ static int attach(struct vfio_pci *dev)
 	return ret;
 }
 
-static int open_client(struct vfio_pci *dev)
+static int connect_client(struct vfio_pci *dev)
 {
-	const struct fpc_options options = {
-		.wait = dev->options.wait,
-		.flags = dev->machine->vm->has_post_write ? FPC_SHADOW_IOEVENTFD : 0,
-	};
 	int ret;
 
 	dev->client = dev->options.client;
 	if (dev->client)
 		return 0;
-	ret = fpc_connect(dev->options.socket, &options, &dev->client);
+	ret = vfio_pci_connect(dev, dev->options.socket, &dev->client);
 	if (ret == -EBUSY || ret == -EPERM)
 		return vfio_pci_failed(dev, "the server turns us away", ret);
 	return ret ? vfio_pci_failed(dev, "no vfio-user server there", ret) : 0;
+}
+
+static int open_client(struct vfio_pci *dev)
+{
+	int ret = connect_client(dev);
+
+	if (ret)
+		return ret;
+	dev->socket = vfio_pci_dup_socket(dev->client);
+	return dev->socket < 0 ? vfio_pci_failed(dev, "its socket", dev->socket) : 0;
 }
 
 int vfio_pci_open(struct machine *machine, const struct vfio_pci_options *options,
@@ -183,6 +210,7 @@ int vfio_pci_open(struct machine *machine, const struct vfio_pci_options *option
 	}
 	dev->machine = machine;
 	dev->options = *options;
+	dev->socket = -1;
 	dev->irqs.mode = IRQ_NONE;
 	dev->irqs.resample = -1;
 	ret = open_client(dev);
@@ -205,21 +233,9 @@ void vfio_pci_close(struct vfio_pci *dev)
 	vfio_pci_irqs_close(dev);
 	vfio_pci_bars_close(dev);
 	fpc_close(dev->client);
+	cleanup_close(&dev->socket);
+	free(dev->moved_to);
 	free(dev);
-}
-
-int vfio_pci_reset(struct vfio_pci *dev)
-{
-	int ret;
-
-	vfio_pci_config_reset(dev);
-	vfio_pci_irqs_reset(dev);
-	vfio_pci_irqs_update(dev);
-	vfio_pci_bars_update(dev);
-	ret = reset(dev);
-	if (!ret)
-		ret = boot(dev);
-	return ret ? ret : vfio_pci_memory_update(dev);
 }
 
 const struct vfio_pci_bar *vfio_pci_bar(const struct vfio_pci *dev, unsigned int index)
@@ -258,4 +274,14 @@ int vfio_pci_bar_of(const struct vfio_pci *dev, const void *opaque)
 struct fpc *vfio_pci_client(struct vfio_pci *dev)
 {
 	return dev->client;
+}
+
+const char *vfio_pci_name(const struct vfio_pci *dev)
+{
+	return dev->options.socket;
+}
+
+const struct vfio_pci_options *vfio_pci_options(const struct vfio_pci *dev)
+{
+	return &dev->options;
 }

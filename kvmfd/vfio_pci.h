@@ -22,10 +22,20 @@
 
 struct vfio_pci;
 
+/* What becomes of a device whose server has gone. */
+enum vfio_pci_reconnect {
+	VFIO_PCI_KEEP,	/* it comes back where it was, as after a reset by the guest */
+	VFIO_PCI_RESET, /* it comes back as at power-on: the guest has to find it again */
+	VFIO_PCI_END,	/* nobody wants to go on without it */
+};
+
 struct vfio_pci_options {
 	const char *socket; /* path; kept, for the log too */
-	bool no_io_fds;	    /* everything by socket */
-	bool no_mmap;	    /* also what could be the guest's memory */
+	const char *id;	    /* for people to call it by; kept */
+	enum vfio_pci_reconnect reconnect;
+	bool attended;	/* somebody polls vfio_pci_socket(), and says when the server goes */
+	bool no_io_fds; /* everything by socket */
+	bool no_mmap;	/* also what could be the guest's memory */
 	enum iofd_ioregion ioregion;
 	unsigned int slot;    /* on the bus, 1 to 31; 0: the next that is free */
 	bool posted;	      /* writes by socket don't wait for an answer */
@@ -61,11 +71,47 @@ int vfio_pci_open(struct machine *machine, const struct vfio_pci_options *option
 /* Disconnects and frees. The io fds stay in KVM until the machine is closed. NULL is nothing. */
 void vfio_pci_close(struct vfio_pci *dev);
 
+/* ---- when its server goes, or another one is to take its place ---- */
+
+/* Room for a reason, in words. */
+#define VFIO_PCI_WHY 160u
+
+/* Connects to a server, so that vfio_pci_rejoin() can take the client. -errno. */
+int vfio_pci_connect(const struct vfio_pci *dev, const char *address, struct fpc **out);
+
 /*
- * What a reset of the whole machine does to it: DEVICE_RESET, and BARs, interrupts and all that the
- * guest has set up are as vfio_pci_open() left them. -errno, said to the log.
+ * Whether the device at a server is the same one for a guest: ids, capabilities, regions and
+ * interrupts. 0, or -ENODEV or the -errno of a call, and why in words.
  */
-int vfio_pci_reset(struct vfio_pci *dev);
+int vfio_pci_match(struct vfio_pci *dev, struct fpc *client, char why[VFIO_PCI_WHY]);
+
+/*
+ * To be polled for POLLRDHUP: the server has gone, or was given up. Not to be read or closed; -1:
+ * vfio_pci_leave() was called.
+ */
+int vfio_pci_socket(const struct vfio_pci *dev);
+
+/* Whether that is so now. */
+bool vfio_pci_is_lost(const struct vfio_pci *dev);
+
+/*
+ * The server has gone: its io fds and its memory are taken from the guest, whose reads give all ones
+ * and whose writes are dropped.
+ */
+void vfio_pci_leave(struct vfio_pci *dev);
+
+/*
+ * A new server's device, which vfio_pci_match() has accepted, is reset and becomes this one: it gets
+ * the guest's memory, interrupts and what the guest has set up, as options.reconnect says, and io
+ * fds and memory are installed. Takes the client, also on failure: -errno, said to the log, and the
+ * device is left again.
+ */
+int vfio_pci_rejoin(struct vfio_pci *dev, struct fpc *client);
+
+/* Where its server is, for people. */
+const char *vfio_pci_name(const struct vfio_pci *dev);
+
+const struct vfio_pci_options *vfio_pci_options(const struct vfio_pci *dev);
 
 /* BAR `index` of VFIO_PCI_NR_BARS. */
 const struct vfio_pci_bar *vfio_pci_bar(const struct vfio_pci *dev, unsigned int index);

@@ -10,6 +10,7 @@
 #include <linux/pci_regs.h>
 #include <string.h>
 
+#include "cleanup.h"
 #include "log.h"
 #include "pci_host.h"
 #include "vfio_pci_dev.h"
@@ -29,7 +30,42 @@
 #define FIRST_PORT 0x1000u
 #define END_OF_PORTS 0x10000u
 
-/* ---- the guest's accesses ---- */
+/* ---- the guest's accesses, on the vCPU's own thread: by an ioregionfd's stand-in ---- */
+
+/* NULL: it is all the others'. The set is there as long as the BAR is on the bus, and complete. */
+static const struct iofd_installed *standins(const struct bar *bar, uint64_t offset, uint32_t len)
+{
+	if (vfio_pci_messages_take(bar->dev, bar->index, offset, len))
+		return NULL;
+	return __atomic_load_n(&bar->io_fds, __ATOMIC_ACQUIRE);
+}
+
+static int try_read_bar(void *opaque, uint64_t offset, void *data, uint32_t len)
+{
+	struct bar *bar = opaque;
+	const struct iofd_installed *io_fds = standins(bar, offset, len);
+	int ret = io_fds ? iofd_read(io_fds, offset, data, len) : -ENOTCONN;
+
+	if (ret == -ENOTCONN)
+		return ret;
+	__atomic_fetch_add(&bar->pub.standin_reads, 1, __ATOMIC_RELAXED);
+	if (ret)
+		memset(data, 0xff, len);
+	return 0;
+}
+
+static int try_write_bar(void *opaque, uint64_t offset, const void *data, uint32_t len)
+{
+	struct bar *bar = opaque;
+	const struct iofd_installed *io_fds = standins(bar, offset, len);
+
+	if (!io_fds || iofd_write(io_fds, offset, data, len) == -ENOTCONN)
+		return -ENOTCONN;
+	__atomic_fetch_add(&bar->pub.standin_writes, 1, __ATOMIC_RELAXED);
+	return 0;
+}
+
+/* ---- the guest's other accesses, on the main thread: by message ---- */
 
 static int read_bar(void *opaque, uint64_t offset, void *data, uint32_t len)
 {
@@ -38,12 +74,6 @@ static int read_bar(void *opaque, uint64_t offset, void *data, uint32_t len)
 	int ret;
 
 	if (vfio_pci_messages_read(dev, bar->index, offset, data, len))
-		return 0;
-	ret = bar->io_fds ? iofd_read(bar->io_fds, offset, data, len) : -ENOTCONN;
-	bar->pub.standin_reads += ret != -ENOTCONN;
-	if (ret == -ECONNRESET)
-		memset(data, 0xff, len);
-	if (ret != -ENOTCONN)
 		return 0;
 	bar->pub.reads++;
 	ret = -ECONNRESET;
@@ -64,10 +94,6 @@ static int write_bar(void *opaque, uint64_t offset, const void *data, uint32_t l
 
 	if (vfio_pci_messages_write(dev, bar->index, offset, data, len))
 		return 0;
-	ret = bar->io_fds ? iofd_write(bar->io_fds, offset, data, len) : -ENOTCONN;
-	bar->pub.standin_writes += ret != -ENOTCONN;
-	if (ret != -ENOTCONN)
-		return 0;
 	bar->pub.writes++;
 	if (dev->gone)
 		return 0;
@@ -83,6 +109,8 @@ static int write_bar(void *opaque, uint64_t offset, const void *data, uint32_t l
 static const struct bus_ops bar_ops = {
 	.read = read_bar,
 	.write = write_bar,
+	.try_read = try_read_bar,
+	.try_write = try_write_bar,
 };
 
 /* ---- what the server says of them ---- */
@@ -278,6 +306,7 @@ static int open_io_fds(struct vfio_pci *dev, struct bar *bar)
 		.wait = dev->options.wait,
 		.timeout_ms = ANSWER_MS,
 	};
+	struct iofd_installed *installed = NULL;
 	struct fpc_io_fds set;
 	int ret = fpc_region_io_fds(dev->client, bar->index, &set);
 
@@ -286,8 +315,10 @@ static int open_io_fds(struct vfio_pci *dev, struct bar *bar)
 			 dev->options.socket, bar->index, strerror(-ret));
 		return 0;
 	}
-	ret = iofd_install(dev->machine->vm, &target, &set, &bar->io_fds);
-	bar->pub.io_fds = bar->io_fds;
+	ret = iofd_install(dev->machine->vm, &target, &set, &installed);
+	bar->pub.io_fds = installed;
+	/* The BAR is on the bus: a vCPU that sees the set has to see all of it. */
+	__atomic_store_n(&bar->io_fds, installed, __ATOMIC_RELEASE);
 	return ret;
 }
 
@@ -342,9 +373,10 @@ static uint64_t wanted(const struct vfio_pci *dev, const struct bar *bar)
 
 static void unplug(struct vfio_pci *dev, struct bar *bar)
 {
+	/* First, so that no vCPU is in a stand-in, and none comes to a road that is gone. */
+	bus_remove(dev->machine->bus, bar->pub.space, bar->pub.base);
 	iofd_unplug(bar->io_fds);
 	mapped_unplug(bar->mapped);
-	bus_remove(dev->machine->bus, bar->pub.space, bar->pub.base);
 	bar->pub.placed = false;
 }
 
@@ -421,14 +453,74 @@ void vfio_pci_bars_freed(struct vfio_pci *dev)
 		vfio_pci_bars_update(dev);
 }
 
+/* ---- another server ---- */
+
+/* From now on no access goes by stand-in: vCPUs that want to, wait for this thread. */
+static void hold(struct vfio_pci *dev)
+{
+	for (unsigned int i = 0; i < NR_WINDOWS; i++) {
+		struct bar *bar = &dev->bars[i];
+
+		if (bar->io_fds)
+			bar->held = __atomic_exchange_n(&bar->io_fds, NULL, __ATOMIC_ACQ_REL);
+	}
+	bus_settle(dev->machine->bus);
+}
+
+void vfio_pci_bars_hold(struct vfio_pci *dev)
+{
+	hold(dev);
+	for (unsigned int i = 0; i < NR_WINDOWS; i++) {
+		iofd_unplug(dev->bars[i].held);
+		mapped_unplug(dev->bars[i].mapped);
+	}
+}
+
+void vfio_pci_bars_release(struct vfio_pci *dev)
+{
+	for (unsigned int i = 0; i < NR_WINDOWS; i++) {
+		struct bar *bar = &dev->bars[i];
+
+		if (bar->pub.placed) {
+			mapped_plug(bar->mapped, bar->pub.base);
+			iofd_plug(bar->held, bar->pub.base);
+		}
+		__atomic_store_n(&bar->io_fds, take_ptr(bar->held), __ATOMIC_RELEASE);
+	}
+}
+
+void vfio_pci_bars_leave(struct vfio_pci *dev)
+{
+	hold(dev);
+	for (unsigned int i = 0; i < NR_WINDOWS; i++) {
+		struct bar *bar = &dev->bars[i];
+
+		bar->pub.io_fds = NULL;
+		bar->pub.mapped = NULL;
+		bar->opened = false;
+		iofd_uninstall(take_ptr(bar->held));
+		mapped_close(take_ptr(bar->mapped));
+	}
+}
+
+int vfio_pci_bars_rejoin(struct vfio_pci *dev)
+{
+	int ret = 0;
+
+	for (unsigned int i = 0; i < NR_WINDOWS && !ret; i++)
+		if (dev->bars[i].pub.placed)
+			ret = open_roads(dev, &dev->bars[i]);
+	return ret;
+}
+
 void vfio_pci_bars_close(struct vfio_pci *dev)
 {
 	for (unsigned int i = 0; i < NR_WINDOWS; i++) {
 		struct bar *bar = &dev->bars[i];
 
-		iofd_forget(bar->io_fds);
-		mapped_close(bar->mapped);
 		if (bar->pub.placed)
 			bus_remove(dev->machine->bus, bar->pub.space, bar->pub.base);
+		iofd_forget(bar->io_fds);
+		mapped_close(bar->mapped);
 	}
 }

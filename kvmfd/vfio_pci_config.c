@@ -45,12 +45,6 @@ void vfio_pci_config_keep(struct vfio_pci *dev, unsigned int at, unsigned int by
 	memcpy(config->writable + at, &writable, bytes);
 }
 
-void vfio_pci_config_reset(struct vfio_pci *dev)
-{
-	memcpy(dev->config.value, dev->config.initial, CONFIG_BYTES);
-	dev->config.power_state = 0;
-}
-
 /* Those of the bits that a guest may write; whether any of them is another one now. */
 static bool set(struct config *config, uint32_t at, const uint8_t *data, uint32_t len)
 {
@@ -119,22 +113,29 @@ void vfio_pci_config_hide(struct vfio_pci *dev, unsigned int at)
 
 /* ---- what the server has ---- */
 
-static int check_size(struct vfio_pci *dev)
+int vfio_pci_config_size(struct fpc *client, uint32_t *bytes)
 {
 	struct fpc_region_info info;
-	int ret = fpc_region_info(dev->client, CONFIG_REGION, &info, NULL);
+	int ret = fpc_region_info(client, CONFIG_REGION, &info, NULL);
+
+	if (ret)
+		return ret;
+	*bytes = info.size < PCI_CFG_SPACE_EXP_SIZE ? (uint32_t)info.size : PCI_CFG_SPACE_EXP_SIZE;
+	return 0;
+}
+
+static int check_size(struct vfio_pci *dev)
+{
+	int ret = vfio_pci_config_size(dev->client, &dev->config.bytes);
 
 	if (ret)
 		return vfio_pci_failed(dev, "DEVICE_GET_REGION_INFO of the configuration space",
 				       ret);
-	if (info.size < PCI_STD_HEADER_SIZEOF) {
-		log_error("%s: a configuration space of %" PRIu64 " bytes", dev->options.socket,
-			  (uint64_t)info.size);
-		return -EPROTO;
-	}
-	dev->config.bytes =
-		info.size < PCI_CFG_SPACE_EXP_SIZE ? (uint32_t)info.size : PCI_CFG_SPACE_EXP_SIZE;
-	return 0;
+	if (dev->config.bytes >= PCI_STD_HEADER_SIZEOF)
+		return 0;
+	log_error("%s: a configuration space of %" PRIu32 " bytes", dev->options.socket,
+		  dev->config.bytes);
+	return -EPROTO;
 }
 
 int vfio_pci_config_open(struct vfio_pci *dev)
@@ -166,6 +167,31 @@ int vfio_pci_config_program(struct vfio_pci *dev, unsigned int at, uint32_t valu
 		return vfio_pci_failed(dev, "write of the configuration space", ret);
 	set(&dev->config, at, (const uint8_t *)&value, bytes);
 	return 0;
+}
+
+/*
+ * A word at a time, as the status register beside the command register must not be written: it is
+ * cleared by that. From the last one on, so that nothing is enabled before it is somewhere.
+ */
+int vfio_pci_config_repeat(struct vfio_pci *dev)
+{
+	struct config *config = &dev->config;
+	uint32_t bytes = config->bytes < CONFIG_BYTES ? config->bytes : CONFIG_BYTES;
+	uint8_t theirs[CONFIG_BYTES] = { 0 };
+	int ret = fpc_region_read(dev->client, CONFIG_REGION, 0, theirs, bytes);
+
+	if (ret)
+		return vfio_pci_failed(dev, "read of the configuration space", ret);
+	for (unsigned int at = bytes & ~1u; at && !ret; at -= 2) {
+		uint32_t mask = get(config->writable, at - 2, 2);
+		uint32_t value =
+			(get(theirs, at - 2, 2) & ~mask) | (get(config->value, at - 2, 2) & mask);
+
+		if (mask)
+			ret = vfio_pci_config_program(dev, at - 2, value, 2);
+	}
+	config->power_state = 0;
+	return ret;
 }
 
 /* ---- resets by the guest ---- */
@@ -210,10 +236,10 @@ static void follow(struct vfio_pci *dev)
 	vfio_pci_memory_update(dev);
 }
 
-/* What the guest had set up is gone. */
-static void forget(struct vfio_pci *dev)
+void vfio_pci_config_forget(struct vfio_pci *dev)
 {
-	vfio_pci_config_reset(dev);
+	memcpy(dev->config.value, dev->config.initial, CONFIG_BYTES);
+	dev->config.power_state = 0;
 	vfio_pci_irqs_reset(dev);
 	follow(dev);
 }
@@ -224,7 +250,7 @@ static void reset_softly(struct vfio_pci *dev)
 
 	if (ret)
 		vfio_pci_lament(dev, "DEVICE_RESET", CONFIG_REGION, 0, ret);
-	forget(dev);
+	vfio_pci_config_forget(dev);
 }
 
 /* ---- the guest's accesses ---- */
@@ -266,7 +292,7 @@ static void write_config(void *opaque, uint32_t offset, const void *data, uint32
 	if (ret)
 		vfio_pci_lament(dev, "write", CONFIG_REGION, offset, ret);
 	if (is_flr(dev, offset, data, len))
-		forget(dev);
+		vfio_pci_config_forget(dev);
 	else if (wakes_reset(dev, offset, data, len))
 		reset_softly(dev);
 	else if (set(&dev->config, offset, data, len))

@@ -46,6 +46,7 @@ struct bar {
 	unsigned int index;
 	struct vfio_pci_bar pub;
 	struct iofd_installed *io_fds;
+	struct iofd_installed *held; /* the same, out of the way for a while */
 	struct mapped *mapped;
 	bool opened;	   /* the two have been asked for */
 	uint64_t firmware; /* where it was put at first; 0: nowhere */
@@ -66,6 +67,7 @@ struct irqs {
 	unsigned int msi;     /* where the capability is; 0: none */
 	unsigned int msix;    /* the same */
 	unsigned int msi_max; /* vectors */
+	unsigned int nr_msix; /* the same */
 
 	struct msix *table;
 	struct fpc_area table_area; /* in BAR `table_bar` */
@@ -85,7 +87,9 @@ struct irqs {
 struct vfio_pci {
 	struct machine *machine;
 	struct fpc *client;
+	int socket; /* the client's, a duplicate: shut down when the server is given up. -1: left */
 	struct vfio_pci_options options;
+	char *moved_to;	   /* what options.socket is then; NULL: where it was at first */
 	unsigned int slot; /* 0: none yet */
 	struct config config;
 	struct bar bars[NR_WINDOWS];
@@ -101,6 +105,9 @@ struct vfio_pci {
 /* Says that `what` has failed, and returns the error. */
 int vfio_pci_failed(const struct vfio_pci *dev, const char *what, int ret);
 
+/* Whether an error is the end of the connection; whoever polls the socket hears of it then. */
+bool vfio_pci_ends(const struct vfio_pci *dev, int ret);
+
 /* An access of the guest's could not be done: says so the first time. */
 void vfio_pci_lament(struct vfio_pci *dev, const char *what, unsigned int region, uint64_t offset,
 		     int ret);
@@ -108,7 +115,24 @@ void vfio_pci_lament(struct vfio_pci *dev, const char *what, unsigned int region
 /* The guest's memory is the device's as long as it is a bus master. */
 int vfio_pci_memory_update(struct vfio_pci *dev);
 
+/* DMA_MAP of it at a server. */
+int vfio_pci_memory_open(struct vfio_pci *dev, struct fpc *client);
+
+/* DEVICE_RESET, if it has that. */
+int vfio_pci_reset(struct vfio_pci *dev);
+
+/* ---- vfio_pci_join.c ---- */
+
+/* A duplicate of the client's socket, for vfio_pci_take(); -errno. */
+int vfio_pci_dup_socket(const struct fpc *client);
+
+/* The client is the device's from now on, with that duplicate; the one before is closed. */
+void vfio_pci_take(struct vfio_pci *dev, struct fpc *client, int socket);
+
 /* ---- vfio_pci_config.c ---- */
+
+/* How many bytes of it a server has, as far as a guest can reach them; -errno. */
+int vfio_pci_config_size(struct fpc *client, uint32_t *bytes);
 
 /* Reads what the device is at power-on. */
 int vfio_pci_config_open(struct vfio_pci *dev);
@@ -131,8 +155,11 @@ void vfio_pci_config_hide(struct vfio_pci *dev, unsigned int at);
 int vfio_pci_config_program(struct vfio_pci *dev, unsigned int at, uint32_t value,
 			    unsigned int bytes);
 
-/* What is kept as at power-on. Nothing follows from it. */
-void vfio_pci_config_reset(struct vfio_pci *dev);
+/* Writes what is kept to a server that does not know it yet. */
+int vfio_pci_config_repeat(struct vfio_pci *dev);
+
+/* What the guest has set up is gone: all that is kept is as at power-on, and the rest follows. */
+void vfio_pci_config_forget(struct vfio_pci *dev);
 
 /* The guest's accesses. */
 extern const struct pci_function_ops vfio_pci_config_ops;
@@ -153,6 +180,15 @@ int vfio_pci_bars_update(struct vfio_pci *dev);
 
 /* Another function's BAR has moved: those that could not go there may now. */
 void vfio_pci_bars_freed(struct vfio_pci *dev);
+/* No io fds and no memory of the server's are the guest's any more; it may get others. */
+void vfio_pci_bars_leave(struct vfio_pci *dev);
+
+/* They are installed, of another server. An error has been said to the log. */
+int vfio_pci_bars_rejoin(struct vfio_pci *dev);
+
+/* Accesses come here, all of them, until it is over: then they go as before. */
+void vfio_pci_bars_hold(struct vfio_pci *dev);
+void vfio_pci_bars_release(struct vfio_pci *dev);
 
 void vfio_pci_bars_close(struct vfio_pci *dev);
 
@@ -164,13 +200,22 @@ int vfio_pci_irqs_open(struct vfio_pci *dev);
 /* Has them arrive as the configuration space says. */
 void vfio_pci_irqs_update(struct vfio_pci *dev);
 
+/* Has another server signal the eventfds that are in KVM; */
+int vfio_pci_irqs_repeat(struct vfio_pci *dev, struct fpc *client);
+
+/* and this one no more. */
+void vfio_pci_irqs_silence(struct vfio_pci *dev);
+
+/* Has the server look whether it still has a reason for INTx, as after an end of interrupt. */
+void vfio_pci_irqs_ask(const struct vfio_pci *dev);
+
 /* As at power-on. */
 void vfio_pci_irqs_reset(struct vfio_pci *dev);
 
 void vfio_pci_irqs_close(struct vfio_pci *dev);
 
 /* How many of a kind the server can signal by eventfd, as those flags (FPC_IRQ_*) say. */
-uint32_t vfio_pci_irqs_count(const struct vfio_pci *dev, enum irq_mode mode, uint32_t flags);
+uint32_t vfio_pci_irqs_count(struct fpc *client, enum irq_mode mode, uint32_t flags);
 
 /* ---- vfio_pci_messages.c ---- */
 
@@ -186,7 +231,11 @@ void vfio_pci_messages_stop(struct vfio_pci *dev);
 /* Routes and masks as the guest has set them. */
 void vfio_pci_messages_update(struct vfio_pci *dev);
 
-/* Whether an access to a BAR is one to the MSI-X table or its pending bits; it has been done then. */
+/* Whether an access to a BAR is one to the MSI-X table or its pending bits. Any thread may ask. */
+bool vfio_pci_messages_take(const struct vfio_pci *dev, unsigned int bar, uint64_t offset,
+			    uint32_t len);
+
+/* The same, and it has been done then. */
 bool vfio_pci_messages_read(struct vfio_pci *dev, unsigned int bar, uint64_t offset, void *data,
 			    uint32_t len);
 bool vfio_pci_messages_write(struct vfio_pci *dev, unsigned int bar, uint64_t offset,

@@ -26,11 +26,11 @@ static void complain(const struct vfio_pci *dev, enum irq_mode mode, const char 
 	log_warn("%s: no %s: %s: %s", dev->options.socket, names[mode], what, strerror(-ret));
 }
 
-uint32_t vfio_pci_irqs_count(const struct vfio_pci *dev, enum irq_mode mode, uint32_t needed_flags)
+uint32_t vfio_pci_irqs_count(struct fpc *client, enum irq_mode mode, uint32_t needed_flags)
 {
 	struct fpc_irq_info info;
 
-	if (fpc_irq_info(dev->client, (uint32_t)mode, &info) ||
+	if (fpc_irq_info(client, (uint32_t)mode, &info) ||
 	    (info.flags & needed_flags) != needed_flags)
 		return 0;
 	return info.count;
@@ -43,7 +43,7 @@ static void find_line(struct vfio_pci *dev)
 	const uint32_t flags = FPC_IRQ_EVENTFD | FPC_IRQ_AUTOMASKED;
 
 	dev->irqs.has_line = vfio_pci_config_initial(dev, PCI_INTERRUPT_PIN, 1) &&
-			     vfio_pci_irqs_count(dev, IRQ_INTX, flags);
+			     vfio_pci_irqs_count(dev->client, IRQ_INTX, flags);
 }
 
 static int open_resample(struct vfio_pci *dev)
@@ -175,6 +175,38 @@ void vfio_pci_irqs_update(struct vfio_pci *dev)
 		update_line(dev, !(command & PCI_COMMAND_INTX_DISABLE));
 	else
 		vfio_pci_messages_update(dev);
+}
+
+int vfio_pci_irqs_repeat(struct vfio_pci *dev, struct fpc *client)
+{
+	const struct irqs *irqs = &dev->irqs;
+	int ret;
+
+	if (!irqs->fds)
+		return 0;
+	ret = fpc_irqs_set(client, (uint32_t)irqs->mode, 0, irqs->nr, irqs->fds);
+	if (!ret && irqs->resample >= 0)
+		ret = fpc_set_irqs(client, FPC_IRQ_DATA_EVENTFD | FPC_IRQ_ACTION_UNMASK, IRQ_INTX,
+				   0, 1, &irqs->resample);
+	return ret;
+}
+
+static void turn_off(struct vfio_pci *dev)
+{
+	fpc_set_irqs(dev->client, FPC_IRQ_DATA_NONE | FPC_IRQ_ACTION_TRIGGER,
+		     (uint32_t)dev->irqs.mode, 0, 0, NULL);
+}
+
+void vfio_pci_irqs_silence(struct vfio_pci *dev)
+{
+	if (dev->irqs.fds)
+		turn_off(dev);
+}
+
+void vfio_pci_irqs_ask(const struct vfio_pci *dev)
+{
+	if (dev->irqs.resample >= 0)
+		eventfd_write(dev->irqs.resample, 1);
 }
 
 void vfio_pci_irqs_reset(struct vfio_pci *dev)

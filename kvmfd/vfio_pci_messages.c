@@ -115,7 +115,7 @@ static void find_msix(struct vfio_pci *dev)
 	flags = vfio_pci_config_initial(dev, at + PCI_MSIX_FLAGS, 2) & PCI_MSIX_FLAGS_QSIZE;
 	nr = flags + 1;
 	why = place_msix(dev, at, nr);
-	if (!why && vfio_pci_irqs_count(dev, IRQ_MSIX, FPC_IRQ_EVENTFD) < nr)
+	if (!why && vfio_pci_irqs_count(dev->client, IRQ_MSIX, FPC_IRQ_EVENTFD) < nr)
 		why = "the server has fewer interrupts than its table";
 	if (!why && msix_open(nr, &msix_ops, dev, &irqs->table))
 		why = strerror(ENOMEM);
@@ -125,6 +125,7 @@ static void find_msix(struct vfio_pci *dev)
 		return;
 	}
 	irqs->msix = at;
+	irqs->nr_msix = nr;
 	vfio_pci_config_keep(dev, at + PCI_MSIX_FLAGS, 2, flags, UINT16_MAX, bits);
 }
 
@@ -178,7 +179,7 @@ static void find_msi(struct vfio_pci *dev)
 
 	if (!at)
 		return;
-	irqs->msi_max = vfio_pci_irqs_count(dev, IRQ_MSI, FPC_IRQ_EVENTFD);
+	irqs->msi_max = vfio_pci_irqs_count(dev->client, IRQ_MSI, FPC_IRQ_EVENTFD);
 	if (order > 5)
 		why = "more than 32 vectors";
 	else if (layout(flags, at).end > CONFIG_BYTES)
@@ -250,6 +251,15 @@ static bool touches(unsigned int bar, uint64_t offset, uint32_t len, unsigned in
 		    const struct fpc_area *area)
 {
 	return bar == area_bar && wire_overlaps(offset, len, area->offset, area->size);
+}
+
+bool vfio_pci_messages_take(const struct vfio_pci *dev, unsigned int bar, uint64_t offset,
+			    uint32_t len)
+{
+	const struct irqs *irqs = &dev->irqs;
+
+	return irqs->table && (touches(bar, offset, len, irqs->table_bar, &irqs->table_area) ||
+			       touches(bar, offset, len, irqs->pba_bar, &irqs->pba_area));
 }
 
 bool vfio_pci_messages_read(struct vfio_pci *dev, unsigned int bar, uint64_t offset, void *data,

@@ -142,6 +142,9 @@ static const struct confine_rule rules[] = {
 	ALLOW(sigaltstack),
 	ALLOW(restart_syscall),
 
+	/* The file of the control socket stays: the next one takes it over. */
+	REFUSE(unlink, EACCES),
+
 	/* The C library looks for files of its own, and gets along without them. */
 	{ .call = SYS_openat, .refusal = EACCES, .arg = 2, .mask = O_ACCMODE, .value = O_RDONLY },
 };

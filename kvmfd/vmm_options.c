@@ -18,7 +18,7 @@
 #define FASTPATH_VERSION "unversioned"
 #endif
 
-#define MAX_KEYS 8
+#define MAX_KEYS 10
 
 /* Unless told otherwise: what a distribution's kernel is content with. */
 #define VMM_KERNEL_MEMORY (256ull << 20)
@@ -33,6 +33,7 @@ enum {
 	OPT_MEMORY,
 	OPT_WAIT,
 	OPT_CPU,
+	OPT_CONTROL,
 	OPT_STATS,
 	OPT_SANDBOX,
 	OPT_LOG_LEVEL,
@@ -50,6 +51,7 @@ static const struct option long_options[] = {
 	{ "memory", required_argument, NULL, OPT_MEMORY },
 	{ "wait", required_argument, NULL, OPT_WAIT },
 	{ "cpu", required_argument, NULL, OPT_CPU },
+	{ "control", required_argument, NULL, OPT_CONTROL },
 	{ "stats", no_argument, NULL, OPT_STATS },
 	{ "sandbox", required_argument, NULL, OPT_SANDBOX },
 	{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
@@ -63,8 +65,9 @@ static void usage(void)
 	printf("Usage: fastpath-vmm --kernel FILE [--initrd FILE] [--append TEXT] [options]\n"
 	       "       fastpath-vmm --payload FILE [options]\n"
 	       "           [--device vfio-user,socket=ADDRESS[,key=value...]] [--device ...]\n"
-	       "Boots a kernel, or runs a bare guest program on one vCPU, with vfio-user PCI\n"
-	       "devices. Exit status: 0 when the kernel powers off or resets, or the program's exit\n"
+	       "       fastpath-vmm migrate --control PATH --device ID --to ADDRESS\n"
+	       "Boots a kernel, or runs a bare guest program, with vfio-user PCI devices.\n"
+	       "Exit status: 0 when the kernel powers off or resets, or the program's exit\n"
 	       "code (%d if larger); 1: an error, or a guest that crashed; 128 + N: ended by\n"
 	       "signal N.\n\n"
 	       "  --kernel FILE           a bzImage, an ELF file with a PVH entry, or a multiboot\n"
@@ -84,10 +87,16 @@ static void usage(void)
 	       "      mmap=on|off         what may be mapped is the guest's memory (the default)\n"
 	       "      posted=on|off       writes by socket don't wait for an answer; default off\n"
 	       "      slot=N              on the PCI bus, 1 to 31; default: the next one\n"
+	       "      reconnect=HOW       when its server dies: on (the default: wait for it, reset\n"
+	       "                          the device and go on), reset (the same, and the guest has\n"
+	       "                          to set it up again), or off: end\n"
+	       "      id=NAME             what --control calls it; default its number, from 0 on\n"
 	       "  --memory MIB            of the guest; default %llu for a kernel, else %llu\n"
 	       "  --wait POLICY           how to wait for a server's answer: block (the default),\n"
 	       "                          or spin=MICROSECONDS to look for it before sleeping\n"
 	       "  --cpu N                 run on this CPU only\n"
+	       "  --control PATH          listen there for fastpath-vmm migrate, which moves a device\n"
+	       "                          to another server while the guest runs\n"
 	       "  --stats                 when it ends, and on SIGUSR1, say how long its start took,\n"
 	       "                          what left the guest, why and for how long, and by which\n"
 	       "                          roads accesses need not\n"
@@ -137,6 +146,23 @@ static int parse_ioregion(const char *text, enum iofd_ioregion *ioregion)
 	return -EINVAL;
 }
 
+static int parse_reconnect(const char *text, enum vfio_pci_reconnect *reconnect)
+{
+	static const char *const names[] = {
+		[VFIO_PCI_KEEP] = "on",
+		[VFIO_PCI_RESET] = "reset",
+		[VFIO_PCI_END] = "off",
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (!strcmp(text, names[i])) {
+			*reconnect = (enum vfio_pci_reconnect)i;
+			return 0;
+		}
+	log_error("--device vfio-user: reconnect=%s: wants on, reset or off", text);
+	return -EINVAL;
+}
+
 static int parse_slot(const char *text, unsigned int *slot)
 {
 	uint64_t number;
@@ -159,6 +185,12 @@ static int parse_key(struct vfio_pci_options *device, const struct keyval *pair)
 		device->socket = pair->value;
 		return 0;
 	}
+	if (!strcmp(pair->key, "id")) {
+		device->id = pair->value;
+		return 0;
+	}
+	if (!strcmp(pair->key, "reconnect"))
+		return parse_reconnect(pair->value, &device->reconnect);
 	if (!strcmp(pair->key, "posted"))
 		return parse_switch(pair, &device->posted);
 	if (!strcmp(pair->key, "mmap")) {
@@ -172,7 +204,7 @@ static int parse_key(struct vfio_pci_options *device, const struct keyval *pair)
 		return parse_ioregion(pair->value, &device->ioregion);
 	if (strcmp(pair->key, "io-fds")) {
 		log_error("--device vfio-user: no key '%s'; it has: socket, io-fds, ioregion, "
-			  "mmap, posted, slot",
+			  "mmap, posted, slot, reconnect, id",
 			  pair->key);
 		return -EINVAL;
 	}
@@ -197,6 +229,22 @@ static int parse_pairs(struct vfio_pci_options *device, const struct keyval *pai
 		ret = -EINVAL;
 	}
 	return ret;
+}
+
+/* What a device is called has to be clear. */
+static int name_device(struct vmm_options *options, unsigned int number)
+{
+	struct vfio_pci_options *device = &options->devices[number];
+
+	snprintf(options->ids[number], sizeof(options->ids[number]), "%u", number % 1000);
+	if (!device->id)
+		device->id = options->ids[number];
+	for (unsigned int i = 0; i < number; i++)
+		if (!strcmp(device->id, options->devices[i].id)) {
+			log_error("--device vfio-user: id=%s: two devices have it", device->id);
+			return -EINVAL;
+		}
+	return 0;
 }
 
 static int parse_device(struct vmm_options *options, const char *text)
@@ -224,7 +272,8 @@ static int parse_device(struct vmm_options *options, const char *text)
 		log_error("--device %s: no kind '%s'; there is: vfio-user", text, name);
 		return -EINVAL;
 	}
-	return parse_pairs(&options->devices[options->nr_devices++], pairs, nr);
+	nr = parse_pairs(&options->devices[options->nr_devices], pairs, nr);
+	return nr ? nr : name_device(options, options->nr_devices++);
 }
 
 static int parse_wait(const char *text, struct fpc_wait *wait)
@@ -322,6 +371,9 @@ static int parse_one(struct vmm_options *options, int opt)
 		return parse_wait(optarg, &options->wait);
 	case OPT_CPU:
 		return parse_cpu(optarg, &options->cpu);
+	case OPT_CONTROL:
+		options->control = optarg;
+		return 0;
 	case OPT_STATS:
 		options->stats = true;
 		return 0;
@@ -368,8 +420,6 @@ static int check(struct vmm_options *options)
 		why = "--initrd and --append are for a --kernel";
 	else if (options->payload && options->memory > MEMORY_LOW_END)
 		why = "--memory: a --payload reaches 3328 at most";
-	else if (options->payload && options->cpus > 1)
-		why = "--cpus: a --payload has one";
 	if (why) {
 		log_error("%s", why);
 		return -EINVAL;

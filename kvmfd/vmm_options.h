@@ -19,7 +19,9 @@
 struct vmm_options {
 	struct vfio_pci_options devices[VMM_MAX_DEVICES];
 	char *texts[VMM_MAX_DEVICES]; /* what the devices' options point into */
+	char ids[VMM_MAX_DEVICES][4]; /* of those that were given none */
 	unsigned int nr_devices;
+	const char *control; /* path; NULL: none */
 	const char *payload; /* path; NULL: a kernel is booted */
 	struct boot_options boot;
 	unsigned int cpus;

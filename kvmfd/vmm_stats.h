@@ -16,7 +16,6 @@ struct vmm_stats_of {
 	struct machine *machine;
 	struct crew *crew;
 	struct vfio_pci *const *devices;
-	const char *const *names; /* of the devices */
 	unsigned int nr_devices;
 	const char *module;	  /* of KVM */
 	const uint64_t *start_ns; /* how long it was until the guest ran */

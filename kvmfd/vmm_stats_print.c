@@ -42,9 +42,9 @@ static void name_range(const struct vmm_stats_of *of, const struct bus_times *ti
 		int bar = vfio_pci_bar_of(of->devices[i], times->opaque);
 
 		if (bar == (int)VFIO_PCI_NR_BARS)
-			snprintf(name, size, "%s ROM", of->names[i]);
+			snprintf(name, size, "%s ROM", vfio_pci_name(of->devices[i]));
 		else if (bar >= 0)
-			snprintf(name, size, "%s BAR %d", of->names[i], bar);
+			snprintf(name, size, "%s BAR %d", vfio_pci_name(of->devices[i]), bar);
 	}
 }
 
@@ -237,13 +237,13 @@ static void print_interrupts(FILE *to, const struct vmm_stats_of *of, unsigned i
 	if (!of->machine->irqs)
 		return;
 	if (!irqs.kind) {
-		fprintf(to, "%s: no interrupts enabled\n", of->names[number]);
+		fprintf(to, "%s: no interrupts enabled\n", vfio_pci_name(of->devices[number]));
 		return;
 	}
 	fprintf(to,
 		"%s: %s: %u of %u vectors go from the server to KVM, %u pending; the server counts "
 		"them\n",
-		of->names[number], irqs.kind, irqs.routed, irqs.nr, irqs.pending);
+		vfio_pci_name(of->devices[number]), irqs.kind, irqs.routed, irqs.nr, irqs.pending);
 }
 
 static void print_waits(FILE *to, const struct vmm_stats_of *of, unsigned int number)
@@ -253,7 +253,7 @@ static void print_waits(FILE *to, const struct vmm_stats_of *of, unsigned int nu
 	if (waits.hits || waits.misses)
 		fprintf(to,
 			"%s: looking for answers found %" PRIu64 ", slept after all %" PRIu64 "\n",
-			of->names[number], waits.hits, waits.misses);
+			vfio_pci_name(of->devices[number]), waits.hits, waits.misses);
 }
 
 void vmm_stats_print_to(FILE *to, const struct vmm_stats_of *of)
@@ -263,7 +263,8 @@ void vmm_stats_print_to(FILE *to, const struct vmm_stats_of *of)
 	print_all_times(to, of);
 	for (unsigned int i = 0; i < of->nr_devices; i++) {
 		for (unsigned int bar = 0; bar < VFIO_PCI_NR_BARS; bar++)
-			print_bar(to, of->names[i], vfio_pci_bar(of->devices[i], bar), bar);
+			print_bar(to, vfio_pci_name(of->devices[i]),
+				  vfio_pci_bar(of->devices[i], bar), bar);
 		print_interrupts(to, of, i);
 		print_waits(to, of, i);
 	}

@@ -229,7 +229,7 @@ TEST(every_call_works_with_the_real_server)
 	ASSERT_EQ(0, fpc_region_io_fds(client, FP_BAR2, &set));
 	EXPECT_EQ(TESTDEV_NR_IO_FDS, set.nr_entries);
 	EXPECT_EQ(TESTDEV_NR_IO_FDS, set.nr_fds);
-	EXPECT_EQ(testdev_doorbells[TESTDEV_MATCH_B].value, set.entries[TESTDEV_MATCH_B].datamatch);
+	EXPECT_EQ(testdev_value(TESTDEV_MATCH_B), set.entries[TESTDEV_MATCH_B].datamatch);
 	fpc_io_fds_free(&set);
 	ASSERT_EQ(0, fpc_region_io_fds(client, FP_BAR3, &set));
 	EXPECT_EQ(0, set.nr_entries);
@@ -258,7 +258,7 @@ TEST(either_layout_of_io_fds_comes_out_the_same)
 		for (unsigned int i = 0; i < TESTDEV_NR_DOORBELLS; i++) {
 			EXPECT_EQ(testdev_doorbells[i].offset, set.entries[i].offset);
 			EXPECT_EQ(testdev_doorbells[i].width, set.entries[i].size);
-			EXPECT_EQ(testdev_doorbells[i].value, set.entries[i].datamatch);
+			EXPECT_EQ(testdev_value(i), set.entries[i].datamatch);
 			EXPECT_EQ(WIRE_IO_FD_IOEVENTFD, set.entries[i].type);
 			EXPECT_LE(0, set.entries[i].fd);
 			EXPECT_EQ(-1, set.entries[i].shadow_fd);

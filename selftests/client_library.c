@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "capture.h"
 #include "fastpath-client.h"
 #include "kselftest_harness.h"
 #include "log.h"
@@ -1254,6 +1255,49 @@ TEST_F(client_library, a_device_that_is_back_is_reset_before_all_else_when_that_
 static void short_life(int fd)
 {
 	script_version(fd, NULL);
+}
+
+static void leave_at_a_read(int fd)
+{
+	script_version(fd, NULL);
+	script_expect(fd, WIRE_REGION_READ);
+}
+
+static void ignore(void *opaque, ssize_t result, const void *body)
+{
+	(void)opaque;
+	(void)result;
+	(void)body;
+}
+
+static unsigned int lines_of_a_loss(struct script *script, unsigned int flags, struct fpc **client)
+{
+	struct pollfd gone = { .events = POLLRDHUP };
+	static struct capture said;
+	uint32_t value;
+
+	log_set_level(LOG_WARN);
+	if (connect_flags(script, leave_at_a_read, TIMEOUT_MS, flags, client))
+		abort();
+	gone.fd = dup(fpc_socket(*client));
+	capture_start(&said);
+	if (fpc_submit_read(*client, 0, 0, &value, sizeof(value), ignore, NULL))
+		abort();
+	fpc_turn(*client, 0);
+	if (poll(&gone, 1, TIMEOUT_MS) != 1 ||
+	    fpc_region_read(*client, 0, 0, &value, sizeof(value)) != -ECONNRESET)
+		abort();
+	capture_end(&said);
+	close(gone.fd);
+	return capture_lines(&said, "the server is gone");
+}
+
+TEST_F(client_library, the_end_of_the_server_is_readable_while_no_call_is_made_and_quiet_if_asked)
+{
+	EXPECT_EQ(1, lines_of_a_loss(&self->script, 0, &self->client));
+	END();
+	EXPECT_EQ(0, lines_of_a_loss(&self->script, FPC_QUIET, &self->client));
+	END();
 }
 
 TEST_F(client_library, reconnecting_waits_for_a_server_that_is_not_there_yet)

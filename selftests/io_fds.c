@@ -169,10 +169,10 @@ TEST(entries_are_laid_out_as_deployed_by_default)
 		EXPECT_EQ(doorbell->width, entry.size);
 		EXPECT_EQ(i, entry.fd_index);
 		EXPECT_EQ(WIRE_IO_FD_IOEVENTFD, entry.type);
-		EXPECT_EQ(doorbell->match ? WIRE_IOEVENTFD_DATAMATCH : 0, entry.flags);
+		EXPECT_EQ(doorbell->nr_values ? WIRE_IOEVENTFD_DATAMATCH : 0, entry.flags);
 		EXPECT_EQ(0, entry.shadow_mem_fd_index);
 		EXPECT_EQ(0, entry.shadow_offset);
-		EXPECT_EQ(doorbell->value, entry.datamatch);
+		EXPECT_EQ(testdev_value(i), entry.datamatch);
 	}
 	peer_stop(peer);
 }
@@ -196,9 +196,9 @@ TEST(entries_are_laid_out_as_published_when_asked_for)
 		EXPECT_EQ(doorbell->width, entry.size);
 		EXPECT_EQ(i, entry.fd_index);
 		EXPECT_EQ(WIRE_IO_FD_IOEVENTFD, entry.type);
-		EXPECT_EQ(doorbell->match ? WIRE_IOEVENTFD_DATAMATCH : 0, entry.flags);
+		EXPECT_EQ(doorbell->nr_values ? WIRE_IOEVENTFD_DATAMATCH : 0, entry.flags);
 		EXPECT_EQ(0, entry.padding);
-		EXPECT_EQ(doorbell->value, entry.datamatch);
+		EXPECT_EQ(testdev_value(i), entry.datamatch);
 	}
 	peer_stop(peer);
 }
@@ -449,7 +449,8 @@ TEST(a_store_rings_by_message_as_it_does_by_eventfd)
 	for (unsigned int i = 0; i < TESTDEV_NR_DOORBELLS; i++) {
 		const struct fp_doorbell *doorbell = &testdev_doorbells[i];
 
-		peer_write(peer, FP_BAR2, doorbell->offset, doorbell->match ? doorbell->value : 77,
+		peer_write(peer, FP_BAR2, doorbell->offset,
+			   doorbell->nr_values ? testdev_value(i) : 77,
 			   doorbell->width ? doorbell->width : 2);
 		for (unsigned int j = 0; j < TESTDEV_NR_DOORBELLS; j++) {
 			EXPECT_EQ(j <= i, rung(peer, j));

@@ -176,8 +176,8 @@ static int block_load(struct fp_device *dev, struct fp_stream *from)
 
 static const struct fp_doorbell bells[] = {
 	{ .offset = BELL_4, .width = 4 },
-	{ .offset = BELL_MATCH, .width = 4, .match = true, .value = 0xfa },
-	{ .offset = BELL_MATCH, .width = 4, .match = true, .value = 0xce },
+	{ .offset = BELL_MATCH, .width = 4, FP_VALUES(0xfa) },
+	{ .offset = BELL_MATCH, .width = 4, FP_VALUES(0xce) },
 	{ .offset = BELL_ANY },
 	{ .offset = BELL_IN_ORDER },
 };
@@ -194,7 +194,7 @@ static const struct fp_span io_span = { .offset = 0x10, .size = 0x20, .posted = 
 static const struct fp_doorbell more_bells[] = {
 	{ .offset = GROUPED, .width = 4, .group = 9 },
 	{ .offset = GROUPED + 0x10, .width = 2, .group = 9 },
-	{ .offset = GROUPED + 0x20, .width = 4, .match = true, .value = 7, .group = 9 },
+	{ .offset = GROUPED + 0x20, .width = 4, FP_VALUES(7), .group = 9 },
 	{ .offset = SHADOWS, .width = 4, .shadow = true },
 	{ .offset = SHADOWS + 8, .width = 8, .shadow = true },
 	{ .offset = SHADOWS + 0x10, .width = 2, .shadow = true },
@@ -1100,12 +1100,13 @@ TEST(doorbells_of_a_group_share_an_eventfd_and_are_heard_as_its_first_by_every_r
 	ASSERT_EQ(4, count_type(&told, WIRE_IO_FD_IOEVENTFD));
 	for (unsigned int i = 0; i < 3; i++) {
 		const struct fp_doorbell *bell = &more_bells[i];
+		uint64_t value = bell->nr_values ? bell->values[0] : 0;
 
 		EXPECT_EQ(bell->offset, told.entries[i].offset);
 		EXPECT_EQ(bell->width, told.entries[i].size);
-		EXPECT_EQ(bell->value, told.entries[i].datamatch);
+		EXPECT_EQ(value, told.entries[i].datamatch);
 		EXPECT_EQ(0, told.entries[i].fd_index);
-		EXPECT_EQ(0, peer_write(peer, FP_BAR3, bell->offset, bell->value, bell->width));
+		EXPECT_EQ(0, peer_write(peer, FP_BAR3, bell->offset, value, bell->width));
 		EXPECT_EQ(++rings, SEEN(peer, rings));
 		EXPECT_EQ(GROUPED, SEEN(peer, offset));
 		EXPECT_EQ(4, SEEN(peer, size));

@@ -712,6 +712,12 @@ static const struct fp_doorbell bell[] = { { .offset = 8 } };
 #define BELL(...) .doorbells = &(const struct fp_doorbell){ __VA_ARGS__ }, .nr_doorbells = 1
 #define SPAN(...) .spans = &(const struct fp_span){ __VA_ARGS__ }, .nr_spans = 1
 
+static const struct fp_doorbell fans[] = {
+	{ .offset = 8, .width = 4, FP_VALUES(1, 2) },
+	{ .offset = 8, .width = 4, FP_VALUES(3, 4) },
+	{ .offset = 8, .width = 4, FP_VALUES(5, 6, 2) },
+};
+
 static const struct fp_span spans[] = {
 	{ .offset = 0, .size = 16 },
 	{ .offset = 32, .size = 16 },
@@ -756,9 +762,17 @@ static const struct {
 	{ 0, { BAR, .flags = FP_REGION_MMAP, .areas = twice, .nr_areas = 65 }, "more than 64" },
 	{ 0, { BAR, .flags = FP_REGION_MMAP, .doorbells = bell, .nr_doorbells = 1 }, "rings" },
 	{ 0, { BAR, BELL(.shadow = true) }, "with shadow needs a width" },
-	{ 0, { BAR, BELL(.width = 4, .shadow = true, .match = true) }, "neither match nor group" },
-	{ 0, { BAR, BELL(.width = 4, .shadow = true, .group = 1) }, "neither match nor group" },
+	{ 0, { BAR, BELL(.width = 4, .shadow = true, FP_VALUES(1)) }, "neither values nor group" },
+	{ 0, { BAR, BELL(.width = 4, .shadow = true, .group = 1) }, "neither values nor group" },
 	{ 0, { BAR, BELL(.width = 4, .shadow = true) }, NULL },
+	{ 0, { BAR, BELL(FP_VALUES(1)) }, "with values needs a width" },
+	{ 0, { BAR, BELL(.width = 1, FP_VALUES(1, 256)) }, "wider than the doorbell" },
+	{ 0, { BAR, BELL(.width = 8, FP_VALUES(0, UINT64_MAX, 0)) }, "a value twice" },
+	{ 0, { BAR, BELL(.width = 4, FP_VALUES(0, 1), .group = 1) }, "in no group" },
+	{ 0, { BAR, BELL(.width = 4, FP_VALUES(0), .group = 1) }, NULL },
+	{ 0, { BAR, BELL(.width = 1, FP_VALUES(0, 1, 255)) }, NULL },
+	{ 0, { BAR, .doorbells = fans, .nr_doorbells = 2 }, NULL },
+	{ 0, { BAR, .doorbells = fans, .nr_doorbells = 3 }, "two doorbells overlap" },
 	{ 0, { BAR, SPAN(.size = 4096) }, NULL },
 	{ 0, { BAR, SPAN(.size = 1ull << 33) }, "a span lies outside" },
 	{ 0, { BAR, SPAN(.offset = UINT64_MAX, .size = 2) }, "a span lies outside" },

@@ -331,20 +331,4 @@ TEST_F(pci_irqs, with_messages_enabled_there_is_no_intx)
 	EXPECT_TRUE(irq_machine_took(&self->im, 0x33));
 }
 
-TEST_F(pci_irqs, a_reset_of_the_machine_turns_off_what_the_guest_has_turned_on)
-{
-	NEEDS_KVM();
-	ASSERT_EQ(0, irq_machine_route(&self->im, PIN, 0x33));
-	msix_flags(self, PCI_MSIX_FLAGS_ENABLE);
-	set_entry(self, 0, 0x41);
-	irq_machine_set_config(&self->im, SLOT, PCI_BASE_ADDRESS_2, 0xe0000000);
-	ASSERT_EQ(0, vfio_pci_reset(self->dev));
-	EXPECT_EQ(self->bench, vfio_pci_bar(self->dev, 2)->base);
-	EXPECT_EQ(TESTDEV_MAGIC, irq_machine_read(&self->im, self->bench));
-	EXPECT_EQ(0, irq_machine_read(&self->im, self->table));
-	EXPECT_EQ(0, irq_machine_config(&self->im, SLOT, self->msix) >> 16 & PCI_MSIX_FLAGS_ENABLE);
-	ASSERT_EQ(0, fire_line(self));
-	EXPECT_TRUE(irq_machine_took(&self->im, 0x33));
-}
-
 TEST_HARNESS_MAIN

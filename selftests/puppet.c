@@ -39,8 +39,8 @@ static const char everything[] =
 	"{'index':'bar0','size':65536,'flags':['mmap','64bit','prefetchable'],"
 	"'areas':[{'offset':4096,'size':8192},{'offset':32768,'size':4096}],'file_offset':12288,"
 	"'initial':[{'offset':4094,'bytes':'01020304'}],"
-	"'doorbells':[{'offset':0,'width':4,'name':'kick'},{'offset':8,'width':2,'value':7},"
-	"{'offset':8,'width':2,'value':'0x8'}]},"
+	"'doorbells':[{'offset':0,'width':4,'name':'kick'},{'offset':8,'width':2,'values':[7]},"
+	"{'offset':8,'width':2,'values':['0x8']}]},"
 	"{'index':2,'size':256,'flags':['io']},"
 	"{'index':'bar3','size':4096,'flags':['independent'],'latency_us':1000},"
 	"{'index':'bar5','size':4096,'flags':['independent']},"
@@ -622,6 +622,33 @@ TEST(a_shape_has_io_fds_of_every_type_and_groups_share_theirs)
 	puppet_rig_stop(rig);
 }
 
+static const char fan_out[] =
+	"{'pci':{'vendor':1,'device':1},'regions':[{'index':'bar0','size':4096,'doorbells':["
+	"{'offset':8,'width':4,'values':[1,'0x20']},{'offset':8,'width':4,'values':[3],"
+	"'name':'three'}]}]}";
+
+TEST(a_doorbell_with_values_counts_each_and_tells_in_the_log_which_rang)
+{
+	struct puppet_rig *rig = puppet_rig_open(fan_out, 0);
+	struct wire_io_fd_deployed entries[8];
+
+	ASSERT_EQ(3, ask_entries(rig->peer, entries, 8));
+	EXPECT_EQ(0x20, entries[1].datamatch);
+	EXPECT_EQ(0, eventfd_write(rig->peer->reply.fds[entries[1].fd_index], 2));
+	EXPECT_TRUE(says(rig->control, "{'do':'await','doorbell':'bar0[0]','count':2}",
+			 "{'ok':true,'count':2}"));
+	EXPECT_EQ(0, peer_write(rig->peer, FP_BAR0, 8, 1, 4));
+	EXPECT_EQ(0, peer_write(rig->peer, FP_BAR0, 8, 3, 4));
+	EXPECT_TRUE(says(rig->control, "{'do':'doorbells'}",
+			 "{'ok':true,'doorbells':{'bar0[0]':3,'three':1}}"));
+	EXPECT_TRUE(has(puppet_say(rig->control, "{'do':'log'}"),
+			"'saw':'ring','doorbell':'bar0[0]','times':2,'value':32}"));
+	/* What is none of them is an access, and is stored. */
+	EXPECT_EQ(0, peer_write(rig->peer, FP_BAR0, 8, 2, 4));
+	EXPECT_EQ(2, peer_read(rig->peer, FP_BAR0, 8, 4));
+	puppet_rig_stop(rig);
+}
+
 TEST(a_doorbell_with_a_value_tells_it_by_message)
 {
 	struct puppet_rig *rig = puppet_rig_open(io_fds, 0);
@@ -1100,6 +1127,12 @@ static const char *const wrong_shapes[][2] = {
 	  "regions[0].doorbells[0].name: wants a text of 1 to 64 bytes, not \"\"" },
 	{ REGION(",'doorbells':[{'offset':0,'shadow':1}]"),
 	  "regions[0].doorbells[0].shadow: wants true or false, not 1" },
+	{ REGION(",'doorbells':[{'offset':0,'width':4,'values':[]}]"),
+	  "regions[0].doorbells[0].values: is empty" },
+	{ REGION(",'doorbells':[{'offset':0,'width':4,'values':[1,'two']}]"),
+	  "regions[0].doorbells[0].values[1]: wants a number, not \"two\"" },
+	{ REGION(",'doorbells':[{'offset':0,'width':4,'value':1}]"),
+	  "regions[0].doorbells[0].value: there is no such key" },
 	{ REGION(",'doorbells':[{'offset':0,'group':'0x100000000'}]"),
 	  "regions[0].doorbells[0].group: 4294967296 is not from 0 to 4294967295" },
 	{ REGION(",'spans':[{'offset':0}]"), "regions[0].spans[0].size: is missing" },
@@ -1123,6 +1156,8 @@ static const char *const wrong_shapes[][2] = {
 	  "region 0: a region that is read-only hears of no stores" },
 	{ REGION(",'flags':['mmap'],'doorbells':[{'offset':0}]"),
 	  "region 0: a doorbell lies in memory that the client may map, where nothing rings" },
+	{ REGION(",'doorbells':[{'offset':0,'width':4,'values':[1,2,1]}]"),
+	  "region 0: a doorbell has a value twice" },
 	{ REGION(",'doorbells':[{'offset':0,'width':4},{'offset':2,'width':4}]"),
 	  "region 0: two doorbells overlap" },
 };

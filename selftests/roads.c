@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * What holds by every road: the same accesses, by messages of each kind, by ioregionfd and by
- * eventfd, and the device sees the same: nothing lost, doubled or out of order.
+ * eventfd, and the device sees the same: nothing lost, doubled or out of order. From threads of this
+ * process; a guest's are in vcpu_roads.c.
  *
  * GPL-2.0-only, because it includes the kernel's kselftest harness.
  */
@@ -15,83 +16,12 @@
 #include "fastpath.h"
 #include "iofd_install.h"
 #include "kselftest_harness.h"
+#include "lib/ledger.h"
 #include "lib/peer.h"
 #include "log.h"
 #include "wire.h"
 
-#define THREADS 4u
-
-/* ---- a device that keeps account ---- */
-
-#define MEMORY 0x000 /* reads back */
-#define POSTED 0x100 /* the same memory, in a span whose writes are posted */
-#define LEDGER 0x200 /* of each thread 8 bytes, to which it writes 1, 2, 3 ... */
-#define POSTED_LEDGER 0x220
-#define BELL 0x300    /* a doorbell of each thread, 8 bytes apart */
-#define ACCOUNT 0x400 /* what of it all was seen */
-
-struct account {
-	uint64_t last[2 * THREADS]; /* number in each ledger */
-	uint64_t astray;	    /* numbers that were not the next */
-	uint64_t rung[THREADS];
-};
-
-struct ledger {
-	uint8_t memory[0x100];
-	struct account account;
-};
-
-static void enter(struct account *account, const struct fp_access *access)
-{
-	uint64_t *last = &account->last[(access->offset - LEDGER) / 8];
-	uint64_t number = fp_access_value(access);
-
-	account->astray += number != *last + 1 || access->size != 8;
-	*last = number;
-}
-
-static int ledger_access(struct fp_device *dev, struct fp_access *access)
-{
-	struct ledger *ledger = fp_state(dev);
-
-	if (access->doorbell)
-		ledger->account.rung[(access->offset - BELL) / 8] += access->times;
-	else if (access->write && access->offset >= LEDGER &&
-		 access->offset < LEDGER + sizeof(ledger->account.last))
-		enter(&ledger->account, access);
-	else if (!fp_access_memory(access, MEMORY, ledger->memory, sizeof(ledger->memory)) &&
-		 !fp_access_memory(access, POSTED, ledger->memory, sizeof(ledger->memory)) &&
-		 !access->write)
-		fp_access_memory(access, ACCOUNT, &ledger->account, sizeof(ledger->account));
-	return 0;
-}
-
-/* Two of each kind share a socket: their accesses are told apart, and keep their order. */
-static const struct fp_span spans[] = {
-	{ .offset = MEMORY, .size = 0x100, .group = 1 },
-	{ .offset = LEDGER, .size = POSTED_LEDGER - LEDGER, .group = 1 },
-	{ .offset = POSTED, .size = 0x100, .posted = true, .group = 2 },
-	{ .offset = POSTED_LEDGER, .size = 0x20, .posted = true, .group = 2 },
-};
-
-static const struct fp_doorbell bells[THREADS] = {
-	{ .offset = BELL }, { .offset = BELL + 8 }, { .offset = BELL + 16 }, { .offset = BELL + 24 }
-};
-
-FP_DEVICE(ledger) = {
-	.name = "ledger",
-	.summary = "keeps account",
-	.state_bytes = sizeof(struct ledger),
-	.pci = { .vendor = 0x1b36, .device = 0x0005, .class_code = 0x00ff00 },
-	.regions[FP_BAR0] = {
-		.size = 4096,
-		.access = ledger_access,
-		.doorbells = bells,
-		.nr_doorbells = THREADS,
-		.spans = spans,
-		.nr_spans = sizeof(spans) / sizeof(*spans),
-	},
-};
+#define THREADS LEDGER_WRITERS
 
 /* ---- roads ---- */
 
@@ -263,20 +193,6 @@ static int write_all_in_turn(struct writer *writer)
 	return ret;
 }
 
-/* What is posted by one road may come after what is asked by another. */
-static void await_account(struct way *way, unsigned int first, uint64_t numbers,
-			  struct account *account)
-{
-	int64_t deadline = 0;
-	bool all;
-
-	do {
-		all = !fpc_region_read(way->client, FP_BAR0, ACCOUNT, account, sizeof(*account));
-		for (unsigned int i = 0; i < THREADS; i++)
-			all = all && account->last[first + i] == numbers;
-	} while (!all && peer_time_left(&deadline));
-}
-
 TEST_F(road, of_four_writers_nothing_is_lost_doubled_or_out_of_order)
 {
 	unsigned int first = (unsigned int)(variant->ledger - LEDGER) / 8;
@@ -293,7 +209,7 @@ TEST_F(road, of_four_writers_nothing_is_lost_doubled_or_out_of_order)
 		pthread_join(writers[i].thread, NULL);
 		ASSERT_EQ(0, writers[i].ret);
 	}
-	await_account(&self->way, first, variant->numbers, &account);
+	ledger_await(self->way.client, first, variant->numbers, 0, &account);
 	for (unsigned int i = 0; i < THREADS; i++)
 		EXPECT_EQ(variant->numbers, account.last[first + i]);
 	EXPECT_EQ(0, account.astray);
@@ -348,8 +264,6 @@ TEST_F(bells, a_million_rings_of_four_threads_are_all_heard_by_who_was_meant)
 {
 	struct ringer ringers[THREADS] = { 0 };
 	struct account account = { 0 };
-	int64_t deadline = 0;
-	bool all;
 
 	for (uint32_t i = 0; i < self->set.nr_entries; i++) {
 		const struct fpc_io_fd *entry = &self->set.entries[i];
@@ -361,13 +275,7 @@ TEST_F(bells, a_million_rings_of_four_threads_are_all_heard_by_who_was_meant)
 		ASSERT_EQ(0, pthread_create(&ringers[i].thread, NULL, ring_on, &ringers[i]));
 	for (unsigned int i = 0; i < THREADS; i++)
 		pthread_join(ringers[i].thread, NULL);
-	do {
-		ASSERT_EQ(0, fpc_region_read(self->client, FP_BAR0, ACCOUNT, &account,
-					     sizeof(account)));
-		all = true;
-		for (unsigned int i = 0; i < THREADS; i++)
-			all = all && account.rung[i] >= RINGS;
-	} while (!all && peer_time_left(&deadline));
+	ledger_await(self->client, 0, 0, RINGS, &account);
 	for (unsigned int i = 0; i < THREADS; i++)
 		EXPECT_EQ(RINGS, account.rung[i]);
 }

@@ -36,11 +36,24 @@ struct server {
 	int fd;
 	enum server_does does;
 	pthread_t client; /* whom it signals */
+	pthread_mutex_t lock;
 	/* What it has seen. */
-	struct wire_ioregion_cmd cmd; /* the last */
-	uint64_t reads, writes, posted;
-	uint64_t overlaps; /* a command was there before the last was answered */
+	struct seen {
+		struct wire_ioregion_cmd cmd; /* the last */
+		uint64_t reads, writes, posted;
+		uint64_t overlaps; /* a command was there before the last was answered */
+	} seen;
 };
+
+static struct seen seen(struct server *server)
+{
+	struct seen copy;
+
+	pthread_mutex_lock(&server->lock);
+	copy = server->seen;
+	pthread_mutex_unlock(&server->lock);
+	return copy;
+}
 
 FIXTURE(pair) {
 	int ours;
@@ -49,26 +62,37 @@ FIXTURE(pair) {
 	struct capture said;
 };
 
-static void answer(struct server *server)
+static void answer(struct server *server, const struct wire_ioregion_cmd *cmd)
 {
 	struct wire_ioregion_resp resp = {
-		.data = server->cmd.offset * 0x0101010101010101ull + server->cmd.user_data,
+		.data = cmd->offset * 0x0101010101010101ull + cmd->user_data,
 	};
 	struct wire_ioregion_cmd next;
+	bool overlaps = recv(server->fd, &next, sizeof(next), MSG_DONTWAIT | MSG_PEEK) > 0;
 
-	server->overlaps += recv(server->fd, &next, sizeof(next), MSG_DONTWAIT | MSG_PEEK) > 0;
+	pthread_mutex_lock(&server->lock);
+	server->seen.overlaps += overlaps;
+	pthread_mutex_unlock(&server->lock);
 	send(server->fd, &resp, server->does == IS_BRIEF ? 8 : sizeof(resp), MSG_NOSIGNAL);
+}
+
+static void see(struct server *server, const struct wire_ioregion_cmd *cmd)
+{
+	pthread_mutex_lock(&server->lock);
+	server->seen.cmd = *cmd;
+	server->seen.reads += cmd->cmd == WIRE_IOREGION_READ;
+	server->seen.writes += cmd->cmd == WIRE_IOREGION_WRITE;
+	server->seen.posted += !(cmd->size_resp & WIRE_IOREGION_RESP);
+	pthread_mutex_unlock(&server->lock);
 }
 
 static void *serve(void *opaque)
 {
 	struct server *server = opaque;
-	struct wire_ioregion_cmd *cmd = &server->cmd;
+	struct wire_ioregion_cmd cmd;
 
-	while (recv(server->fd, cmd, sizeof(*cmd), 0) == sizeof(*cmd)) {
-		server->reads += cmd->cmd == WIRE_IOREGION_READ;
-		server->writes += cmd->cmd == WIRE_IOREGION_WRITE;
-		server->posted += !(cmd->size_resp & WIRE_IOREGION_RESP);
+	while (recv(server->fd, &cmd, sizeof(cmd), 0) == sizeof(cmd)) {
+		see(server, &cmd);
 		for (int i = 0; server->does == SIGNALS && i < 100; i++) {
 			pthread_kill(server->client, SIGUSR1);
 			usleep(10);
@@ -77,8 +101,8 @@ static void *serve(void *opaque)
 			shutdown(server->fd, SHUT_RDWR);
 			break;
 		}
-		if (server->does != IS_SILENT && cmd->size_resp & WIRE_IOREGION_RESP)
-			answer(server);
+		if (server->does != IS_SILENT && cmd.size_resp & WIRE_IOREGION_RESP)
+			answer(server, &cmd);
 	}
 	return NULL;
 }
@@ -91,6 +115,7 @@ FIXTURE_SETUP(pair)
 	self->ours = pair[0];
 	self->server.fd = pair[1];
 	self->server.client = pthread_self();
+	pthread_mutex_init(&self->server.lock, NULL);
 }
 
 FIXTURE_TEARDOWN(pair)
@@ -138,12 +163,12 @@ TEST_F(pair, a_read_gives_the_low_bytes_of_the_answer_and_no_more)
 		EXPECT_EQ(0, standin_read(self->standin, SPAN, 0x12, &value, len));
 		memcpy(&want, &sent, len);
 		EXPECT_EQ(want, value);
-		EXPECT_EQ(exponent | WIRE_IOREGION_RESP, self->server.cmd.size_resp);
+		EXPECT_EQ(exponent | WIRE_IOREGION_RESP, seen(&self->server).cmd.size_resp);
 	}
-	EXPECT_EQ(4, self->server.reads);
-	EXPECT_EQ(7, self->server.cmd.user_data);
-	EXPECT_EQ(0x12, self->server.cmd.offset);
-	EXPECT_EQ(0, self->server.cmd.data);
+	EXPECT_EQ(4, seen(&self->server).reads);
+	EXPECT_EQ(7, seen(&self->server).cmd.user_data);
+	EXPECT_EQ(0x12, seen(&self->server).cmd.offset);
+	EXPECT_EQ(0, seen(&self->server).cmd.data);
 	end(self);
 }
 
@@ -157,10 +182,10 @@ TEST_F(pair, a_write_carries_its_bytes_and_zeros_and_is_awaited)
 
 		EXPECT_EQ(0, standin_write(self->standin, SPAN, 4, &value, len));
 		memcpy(&want, &value, len);
-		EXPECT_EQ(want, self->server.cmd.data);
+		EXPECT_EQ(want, seen(&self->server).cmd.data);
 	}
-	EXPECT_EQ(4, self->server.writes);
-	EXPECT_EQ(0, self->server.posted);
+	EXPECT_EQ(4, seen(&self->server).writes);
+	EXPECT_EQ(0, seen(&self->server).posted);
 	end(self);
 }
 
@@ -172,7 +197,7 @@ TEST_F(pair, a_posted_write_asks_for_no_answer_and_waits_for_none)
 	for (unsigned int i = 0; i < 10000; i++)
 		ASSERT_EQ(0, standin_write(self->standin, POSTED, 0, &value, 4));
 	end(self);
-	EXPECT_EQ(10000, self->server.posted);
+	EXPECT_EQ(10000, seen(&self->server).posted);
 }
 
 static void ignore(int sig)
@@ -192,7 +217,7 @@ TEST_F(pair, a_signal_neither_ends_the_wait_nor_sends_the_command_again)
 		ASSERT_EQ(0x0101010101010101ull + 7, value);
 	}
 	end(self);
-	EXPECT_EQ(20, self->server.reads);
+	EXPECT_EQ(20, seen(&self->server).reads);
 }
 
 /* ---- several vCPUs ---- */
@@ -235,8 +260,8 @@ TEST_F(pair, one_command_is_in_flight_at_a_time_and_each_gets_its_own_answer)
 		EXPECT_EQ(0, threads[i].wrong);
 	}
 	end(self);
-	EXPECT_EQ(THREADS * EACH, self->server.reads);
-	EXPECT_EQ(0, self->server.overlaps);
+	EXPECT_EQ(THREADS * EACH, seen(&self->server).reads);
+	EXPECT_EQ(0, seen(&self->server).overlaps);
 }
 
 /* ---- bad servers ---- */
@@ -372,8 +397,8 @@ TEST_F(pair, only_what_lies_whole_in_a_span_goes_by_it)
 	EXPECT_EQ(0, iofd_read(installed, 0x108, &value, 8));
 	EXPECT_EQ(0x0808080808080808ull + 1, value);
 	EXPECT_EQ(0, iofd_read(installed, 0x7f, &value, 1));
-	EXPECT_EQ(2, self->server.cmd.user_data);
-	EXPECT_EQ(0x3f, self->server.cmd.offset);
+	EXPECT_EQ(2, seen(&self->server).cmd.user_data);
+	EXPECT_EQ(0x3f, seen(&self->server).cmd.offset);
 	EXPECT_EQ(-ENOTCONN, iofd_read(installed, 0x3f, &value, 1));
 	EXPECT_EQ(-ENOTCONN, iofd_read(installed, 0x3f, &value, 2));
 	EXPECT_EQ(-ENOTCONN, iofd_read(installed, 0x7e, &value, 4));
@@ -383,8 +408,8 @@ TEST_F(pair, only_what_lies_whole_in_a_span_goes_by_it)
 	EXPECT_EQ(-ENOTCONN, iofd_write(installed, 0x81, &value, 1));
 	EXPECT_EQ(0, iofd_write(installed, 0x80, &value, 2));
 	EXPECT_EQ(0, iofd_write(installed, 0x40, &value, 8));
-	EXPECT_EQ(2, self->server.writes);
-	EXPECT_EQ(1, self->server.posted);
+	EXPECT_EQ(2, seen(&self->server).writes);
+	EXPECT_EQ(1, seen(&self->server).posted);
 	EXPECT_TRUE(iofd_has_span(installed, 0x44, 4));
 	EXPECT_FALSE(iofd_has_span(installed, 0x3c, 8));
 	EXPECT_EQ(NULL, iofd_road(installed, 0x40, 4, 0));

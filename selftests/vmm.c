@@ -77,6 +77,8 @@ static const struct {
 	  "--memory: a --payload reaches 3328 at most" },
 	{ { "--memory", "-1" }, "--memory -1: wants a number" },
 	{ { "--cpu", "a" }, "--cpu a: wants a number" },
+	{ { "--cpus", "0" }, "--cpus 0: wants 1 at least" },
+	{ { "--cpus", "17" }, "--cpus 17: wants a number, 16 at most" },
 	{ { "--wait", "spin" }, "--wait spin: wants block or spin=MICROSECONDS" },
 	{ { "--log-level", "loud" }, "--log-level loud: wants error, warn, info or debug" },
 	{ { "--device", "vfio-pci" },
@@ -223,6 +225,59 @@ TEST_F(vmm, a_guest_that_crashes_is_one_line_and_status_1)
 	EXPECT_TRUE(is_one_line(self->program.complained));
 	EXPECT_TRUE(contains(self->program.complained, "rip 0x20000a"));
 }
+
+/* ---- several vCPUs: each has its number in rsi, and rdi leads to where to leave ---- */
+
+#define BARE_LEAVE "mov 0xc40(%rdi), %rcx\n movl $0, (%rcx)\n"
+
+_Static_assert(offsetof(struct payload_params, leave_address) == 0xc40, "of BARE_LEAVE");
+
+/* All but the first add their number, and leave; it ends with the sum. */
+BARE_GUEST(count_off, "test %esi, %esi\n jz 0f\n"
+		      "lock addl %esi, 0x280000\n lock incl 0x280040\n" BARE_LEAVE
+		      "0: pause\n cmpl $3, 0x280040\n jne 0b\n"
+		      "mov $" BARE_EXIT ", %ecx\n mov 0x280000, %eax\n mov %eax, (%rcx)\n");
+
+TEST_F(vmm, each_vcpu_of_a_program_has_its_number_and_may_leave_while_others_go_on)
+{
+	NEEDS_KVM();
+	ASSERT_EQ(0, write_payload(self->payload, BARE_CODE(count_off)));
+	RUN("--payload", self->payload, "--cpus", "4");
+	EXPECT_EQ(1 + 2 + 3, self->program.status);
+	EXPECT_STREQ("", self->program.complained);
+}
+
+BARE_GUEST(leave, BARE_LEAVE);
+
+TEST_F(vmm, when_all_vcpus_have_left_the_status_is_0)
+{
+	static const char *const cpus[] = { "1", "4", "16" };
+
+	NEEDS_KVM();
+	ASSERT_EQ(0, write_payload(self->payload, BARE_CODE(leave)));
+	for (int i = 0; i < 3; i++) {
+		RUN("--payload", self->payload, "--cpus", cpus[i]);
+		EXPECT_EQ(0, self->program.status);
+		EXPECT_STREQ("", self->program.complained);
+	}
+}
+
+/* Only the third does, while the others are in the guest. */
+BARE_GUEST(third_crashes, "cmp $2, %esi\n jne 0f\n mov $0x1234, %eax\n ud2\n 0: jmp 0b\n");
+
+TEST_F(vmm, a_crash_of_any_vcpu_ends_all_and_has_its_registers)
+{
+	NEEDS_KVM();
+	ASSERT_EQ(0, write_payload(self->payload, BARE_CODE(third_crashes)));
+	RUN("--payload", self->payload, "--cpus", "4");
+	EXPECT_EQ(1, self->program.status);
+	EXPECT_TRUE(is_one_line(self->program.complained));
+	EXPECT_TRUE(contains(self->program.complained, "exception 6 #UD"));
+	EXPECT_TRUE(contains(self->program.complained, "rax 0x1234"));
+	EXPECT_TRUE(contains(self->program.complained, "rsi 0x2"));
+}
+
+/* ---- with a device ---- */
 
 TEST_F(vmm, hello_rings_every_doorbell_by_fd_and_all_are_heard)
 {

@@ -20,6 +20,11 @@ static inline void guest_write8(uint64_t address, uint8_t value)
 	*(volatile uint8_t *)address = value;
 }
 
+static inline void guest_write16(uint64_t address, uint16_t value)
+{
+	*(volatile uint16_t *)address = value;
+}
+
 static inline void guest_write32(uint64_t address, uint32_t value)
 {
 	*(volatile uint32_t *)address = value;
@@ -30,9 +35,24 @@ static inline void guest_write64(uint64_t address, uint64_t value)
 	*(volatile uint64_t *)address = value;
 }
 
+static inline uint8_t guest_read8(uint64_t address)
+{
+	return *(volatile uint8_t *)address;
+}
+
+static inline uint16_t guest_read16(uint64_t address)
+{
+	return *(volatile uint16_t *)address;
+}
+
 static inline uint32_t guest_read32(uint64_t address)
 {
 	return *(volatile uint32_t *)address;
+}
+
+static inline uint64_t guest_read64(uint64_t address)
+{
+	return *(volatile uint64_t *)address;
 }
 
 /* The same of one in I/O space. */
@@ -60,6 +80,13 @@ static inline void guest_exit(const struct payload_params *params, uint64_t code
 	guest_write64(params->exit_address, code);
 	/* The monitor may have written to any memory meanwhile. */
 	__asm__ volatile("" : : : "memory");
+}
+
+/* Ends this vCPU; the others go on. */
+static inline void __attribute__((noreturn)) guest_leave(const struct payload_params *params)
+{
+	for (;;)
+		guest_write32(params->leave_address, 0);
 }
 
 static inline void guest_print(const struct payload_params *params, const char *text)

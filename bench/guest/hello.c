@@ -73,12 +73,15 @@ static int greet(const struct payload_params *params)
 	return ret;
 }
 
-GUEST_ENTRY void _start(const struct payload_params *params);
+GUEST_ENTRY void _start(const struct payload_params *params, uint64_t vcpu);
 
-void _start(const struct payload_params *params)
+void _start(const struct payload_params *params, uint64_t vcpu)
 {
 	uint64_t code = 1;
 
+	/* One is enough for all that. */
+	if (vcpu)
+		guest_leave(params);
 	if (params->magic == PAYLOAD_MAGIC && params->version == PAYLOAD_VERSION)
 		code = (uint64_t)greet(params);
 	for (;;)

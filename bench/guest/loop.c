@@ -21,20 +21,17 @@ static inline void write_mmio(uint64_t address, uint64_t value, uint32_t width)
 	}
 }
 
-static inline void read_mmio(uint64_t address, uint32_t width)
+static inline uint64_t read_mmio(uint64_t address, uint32_t width)
 {
 	switch (width) {
 	case 1:
-		(void)*(volatile uint8_t *)address;
-		break;
+		return *(volatile uint8_t *)address;
 	case 2:
-		(void)*(volatile uint16_t *)address;
-		break;
+		return *(volatile uint16_t *)address;
 	case 4:
-		(void)*(volatile uint32_t *)address;
-		break;
+		return *(volatile uint32_t *)address;
 	default:
-		(void)*(volatile uint64_t *)address;
+		return *(volatile uint64_t *)address;
 	}
 }
 
@@ -54,14 +51,14 @@ static inline void out(uint16_t port, uint64_t value, uint32_t width)
 
 static inline int access(void *opaque)
 {
-	const struct job *job = opaque;
+	struct job *job = opaque;
 
 	if (job->op == JOB_READ)
-		read_mmio(job->address, job->width);
+		job->loaded = read_mmio(job->address, job->width);
 	else if (job->op == JOB_OUT)
-		out((uint16_t)job->address, job->value, job->width);
+		out((uint16_t)job->address, job->now, job->width);
 	else
-		write_mmio(job->address, job->value, job->width);
+		write_mmio(job->address, job->now, job->width);
 	return 0;
 }
 

@@ -219,12 +219,14 @@ static int run(void)
 	return find_all();
 }
 
-GUEST_ENTRY void _start(const struct payload_params *given);
+GUEST_ENTRY void _start(const struct payload_params *given, uint64_t vcpu);
 
-void _start(const struct payload_params *given)
+void _start(const struct payload_params *given, uint64_t vcpu)
 {
 	int code;
 
+	if (vcpu)
+		guest_leave(given);
 	params = given;
 	code = run();
 	for (;;)

@@ -141,20 +141,6 @@ bool program_await_line(struct program *program)
 	return true;
 }
 
-bool program_await_complaint(struct program *program, const char *what)
-{
-	char said[sizeof(program->complained)];
-	size_t len = 0;
-
-	said[0] = '\0';
-	while (!strstr(said, what)) {
-		if (len == sizeof(said) - 1 || read(program->stderr_fd, said + len, 1) != 1)
-			return false;
-		said[++len] = '\0';
-	}
-	return true;
-}
-
 static void read_all(int fd, char *text, size_t size)
 {
 	size_t len = 0;
@@ -164,6 +150,24 @@ static void read_all(int fd, char *text, size_t size)
 		len += (size_t)n;
 	text[len] = '\0';
 	close(fd);
+}
+
+bool program_await_complaint(struct program *program, const char *what)
+{
+	char line[512];
+	size_t len = 0;
+	char c;
+
+	while (read(program->stderr_fd, &c, 1) == 1) {
+		if (len < sizeof(line) - 1)
+			line[len++] = c;
+		line[len] = '\0';
+		if (c == '\n' && strstr(line, what))
+			return true;
+		if (c == '\n')
+			len = 0;
+	}
+	return false;
 }
 
 void program_wait(struct program *program)

@@ -41,7 +41,7 @@ void program_pass(const int *fds, unsigned int nr, const char *names);
 /* Waits for the first line of its stdout, which `said` will lack. False: it ended without. */
 bool program_await_line(struct program *program);
 
-/* Waits until its stderr has said `what`; `complained` will lack that. False: it ended without. */
+/* Waits until its stderr has said `what`, which `complained` will lack. False: it ended without. */
 bool program_await_complaint(struct program *program, const char *what);
 
 /* Reads what it says until it ends. */

@@ -83,12 +83,25 @@ void testdev_server_start_tcp(struct testdev_server *served)
 	start(served);
 }
 
-void testdev_server_stop(struct testdev_server *served)
+void testdev_server_kill(struct testdev_server *served)
 {
-	if (!served->pid)
-		return;
 	kill(served->pid, SIGKILL);
 	waitpid(served->pid, NULL, 0);
+	served->pid = 0;
+}
+
+void testdev_server_again(struct testdev_server *served)
+{
+	/* Whether we or the client that waits for it come first, one of us is one too many. */
+	log_set_level(LOG_ERROR);
+	start(served);
+	log_set_level(LOG_WARN);
+}
+
+void testdev_server_stop(struct testdev_server *served)
+{
+	if (served->pid)
+		testdev_server_kill(served);
 	if (!*served->dir)
 		return;
 	unlink(served->path);

@@ -17,6 +17,10 @@ void testdev_server_start(struct testdev_server *served);
 /* The same at a port of this host. */
 void testdev_server_start_tcp(struct testdev_server *served);
 
+/* Kills it, which leaves its socket behind; and starts another one there. */
+void testdev_server_kill(struct testdev_server *served);
+void testdev_server_again(struct testdev_server *served);
+
 /* Ends the server and removes what is left. */
 void testdev_server_stop(struct testdev_server *served);
 

@@ -159,7 +159,7 @@ void check_doorbells(struct pci *pci)
 		for (unsigned int times = 0; times < 10 + i; times++)
 			store(bar + testdev_doorbells[i].offset,
 			      testdev_doorbells[i].width ? testdev_doorbells[i].width : 2,
-			      testdev_doorbells[i].value);
+			      testdev_value(i));
 	for (unsigned int i = 0; i < TESTDEV_NR_DOORBELLS; i++) {
 		snprintf(text, sizeof(text), "doorbell %u rang %u times", i, 10 + i);
 		expect_equal(rung(bar, i) - before[i], 10 + i, text);

@@ -339,9 +339,9 @@ static int load(struct fp_device *dev, struct fp_stream *from)
 static const struct fp_doorbell bar0_doorbells[] = {
 	{ .offset = FUZZDEV_DOORBELLS },
 	{ .offset = FUZZDEV_DOORBELLS + 8, .width = 4 },
-	{ .offset = FUZZDEV_DOORBELLS + 16, .width = 2, .match = true, .value = 1 },
-	{ .offset = FUZZDEV_DOORBELLS + 16, .width = 2, .match = true, .value = 2 },
-	{ .offset = FUZZDEV_DOORBELLS + 24, .width = 8, .match = true, .value = UINT64_MAX },
+	{ .offset = FUZZDEV_DOORBELLS + 16, .width = 2, FP_VALUES(1, 0) },
+	{ .offset = FUZZDEV_DOORBELLS + 16, .width = 2, FP_VALUES(2) },
+	{ .offset = FUZZDEV_DOORBELLS + 24, .width = 8, FP_VALUES(UINT64_MAX) },
 };
 
 static const struct fp_doorbell bar1_doorbells[] = {
