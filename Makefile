@@ -109,7 +109,7 @@ GUEST_LINK := -static -nostdlib -fuse-ld=bfd -Wl,-T,bench/guest/payload.ld \
 
 # ---- dependencies --------------------------------------------------------------------------------
 
-PKG := liburing json-c
+PKG := liburing json-c libseccomp
 PKG_BENCH := libnl-3.0 libnl-genl-3.0
 
 # Included, so that make builds it first and starts over: pkg-config is asked only once the packages
@@ -217,7 +217,8 @@ $B/fastpath-client.o: $(CLIENT_LIB) $B/.members
 $B/libfastpath-client.a: $B/fastpath-client.o
 
 # The sanitizers' runtime is in the program, so only a plain build can insist on having all symbols.
-$B/libfastpath.so: $(filter-out $(CLIENT),$(CORE)) $B/.members
+# No device needs what confines a program, nor the library that does it.
+$B/libfastpath.so: $(filter-out $(CLIENT) $(call obj,core/confine.c),$(CORE)) $B/.members
 $B/libfastpath-client.so: $(CLIENT_LIB) $B/.members
 # The signal handler of core/fault.c stays when a program closes the library.
 $B/libfastpath.so $B/libfastpath-client.so: LINKED += -Wl,-z,nodelete

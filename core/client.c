@@ -367,6 +367,13 @@ void fpc_set_wait(struct fpc *client, struct fpc_wait wait)
 	ring_set_wait(client->ring, ring_wait(wait));
 }
 
+struct fpc_wait_stats fpc_wait_stats(const struct fpc *client)
+{
+	const struct ring_stats *stats = ring_stats(client->ring);
+
+	return (struct fpc_wait_stats){ stats->spin_hits, stats->spin_misses };
+}
+
 const struct fpc_limits *fpc_limits(const struct fpc *client)
 {
 	return &client->limits;

@@ -10,13 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
 #include "activation.h"
 #include "cleanup.h"
 #include "fastpath.h"
+#include "fdlimit.h"
 #include "log.h"
 #include "registry.h"
 #include "server.h"
@@ -195,7 +195,7 @@ static const struct fp_class *find_class(const char *text, const char *name)
 static int parse_device(struct wanted *wanted, const char *text)
 {
 	struct served_options *device = &wanted->device;
-	const char *name;
+	const char *name, *twice;
 	int nr;
 
 	wanted->text = strdup(text);
@@ -206,6 +206,11 @@ static int parse_device(struct wanted *wanted, const char *text)
 		log_error("--device %s: wants NAME[,key=value...], %d keys at most", text,
 			  MAX_KEYS);
 		return nr;
+	}
+	twice = keyval_twice(wanted->pairs, (size_t)nr);
+	if (twice) {
+		log_error("--device %s: %s= is there twice", text, twice);
+		return -EINVAL;
 	}
 	device->class_ = find_class(text, name);
 	if (!device->class_)
@@ -497,18 +502,6 @@ static int parse(struct options *options, int argc, char **argv, const char *pro
 	return ret ? ret : place(options);
 }
 
-/* fds are the clients' to use up: each brings some. The hard limit is what the user allows. */
-static void raise_fd_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit))
-		return;
-	limit.rlim_cur = limit.rlim_max;
-	if (setrlimit(RLIMIT_NOFILE, &limit))
-		log_warn("the limit of open files can't be raised: %s", strerror(errno));
-}
-
 /* Where messages are traced to; 0: nowhere. Never one of the standard three. */
 static int open_trace(const char *path)
 {
@@ -570,7 +563,7 @@ int fp_main(int argc, char **argv)
 	signal(SIGPIPE, SIG_IGN); /* a log that nobody reads any more is no reason to end */
 	ret = parse(&options, argc, argv, program);
 	if (!ret) {
-		raise_fd_limit();
+		fdlimit_raise();
 		ret = serve(&options);
 	}
 	for (size_t i = 0; i < options.nr_wanted; i++) {

@@ -195,6 +195,12 @@ enum {
 	FPC_QUIET = 1 << 4,	       /* when the server goes that is the user's to say */
 };
 
+/* How often looking for an answer before sleeping has found it, and how often not. */
+struct fpc_wait_stats {
+	uint64_t hits;
+	uint64_t misses;
+};
+
 struct fpc_options {
 	struct fpc_wait wait;	 /* zeroed: block */
 	unsigned int timeout_ms; /* for an answer; 0: 5,000 */
@@ -223,6 +229,9 @@ void fpc_close(struct fpc *client);
 
 /* Changes how answers are waited for. */
 void fpc_set_wait(struct fpc *client, struct fpc_wait wait);
+
+/* Since fpc_open(); all 0 while the policy is to sleep at once. */
+struct fpc_wait_stats fpc_wait_stats(const struct fpc *client);
 
 /* What the two ends agreed on. */
 struct fpc_limits {

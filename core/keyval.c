@@ -22,6 +22,14 @@ int keyval_split(char *text, const char **name, struct keyval *pairs, size_t max
 	return (int)nr;
 }
 
+const char *keyval_twice(const struct keyval *pairs, size_t nr)
+{
+	for (size_t i = 1; i < nr; i++)
+		if (keyval_get(pairs, i, pairs[i].key))
+			return pairs[i].key;
+	return NULL;
+}
+
 const char *keyval_get(const struct keyval *pairs, size_t nr, const char *key)
 {
 	while (nr--)

@@ -16,6 +16,9 @@ struct keyval {
  */
 int keyval_split(char *text, const char **name, struct keyval *pairs, size_t max);
 
+/* A key that was given twice; NULL when there is none. */
+const char *keyval_twice(const struct keyval *pairs, size_t nr);
+
 /* The value of `key`, the last one when it was given twice; NULL when it was not given. */
 const char *keyval_get(const struct keyval *pairs, size_t nr, const char *key);
 

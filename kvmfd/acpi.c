@@ -237,7 +237,7 @@ static void put_routes(struct aml *aml)
 	aml_end(aml);
 }
 
-static void put_host_bridge(struct aml *aml)
+static void put_host_bridge(struct aml *aml, const struct window *high)
 {
 	aml_device(aml, "PCI0");
 	aml_name(aml, "_HID");
@@ -254,7 +254,7 @@ static void put_host_bridge(struct aml *aml)
 	aml_io(aml, MACHINE_PCI_CONFIG_PORT, 8);
 	aml_window_io(aml, MACHINE_PIO_BASE, MACHINE_PIO_END - 1);
 	aml_window_memory(aml, MACHINE_MMIO_BASE, MACHINE_MMIO_END - 1);
-	aml_window_high(aml, MACHINE_HIGH_MMIO_BASE, MACHINE_HIGH_MMIO_END - 1);
+	aml_window_high(aml, high->next, high->end - 1);
 	aml_resources_end(aml);
 	put_routes(aml);
 	aml_end(aml);
@@ -289,7 +289,7 @@ static void put_serial(struct aml *aml)
 	aml_end(aml);
 }
 
-static uint32_t write_dsdt(struct writer *writer)
+static uint32_t write_dsdt(struct writer *writer, const struct machine *machine)
 {
 	struct aml aml = { 0 };
 	uint8_t *table;
@@ -300,7 +300,7 @@ static uint32_t write_dsdt(struct writer *writer)
 	aml_integer(&aml, 0);
 	aml_end(&aml);
 	aml_scope(&aml, "_SB_");
-	put_host_bridge(&aml);
+	put_host_bridge(&aml, &machine->high_mmio);
 	put_board(&aml);
 	put_serial(&aml);
 	aml_end(&aml);
@@ -334,10 +334,10 @@ static struct address io_address(uint16_t port, uint8_t bytes)
 	};
 }
 
-static uint32_t write_fadt(struct writer *writer)
+static uint32_t write_fadt(struct writer *writer, const struct machine *machine)
 {
 	uint32_t facs = write_facs(writer);
-	uint32_t dsdt = write_dsdt(writer);
+	uint32_t dsdt = write_dsdt(writer, machine);
 	struct fadt *fadt = reserve(writer, sizeof(*fadt));
 
 	*fadt = (struct fadt){
@@ -425,7 +425,7 @@ int acpi_write(const struct machine *machine)
 		return -ENOSPC;
 	}
 	rsdp = reserve(&writer, sizeof(*rsdp));
-	tables[0] = write_fadt(&writer);
+	tables[0] = write_fadt(&writer, machine);
 	tables[1] = write_madt(&writer, machine->nr_vcpus);
 	tables[2] = write_mcfg(&writer);
 	*rsdp = (struct rsdp){

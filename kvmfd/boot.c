@@ -25,8 +25,11 @@ static const struct boot_format *const formats[] = {
 
 static int no_room(const struct boot *boot, const char *what, uint64_t bytes)
 {
-	log_error("%s: %" PRIu64 " KiB don't fit into %" PRIu64 " MiB of memory", what, bytes >> 10,
-		  boot->machine->memory->size >> 20);
+	const struct memory *memory = boot->machine->memory;
+
+	log_error("%s: %" PRIu64 " KiB don't fit into %" PRIu64 " MiB of memory%s", what,
+		  bytes >> 10, memory_low_end(memory) >> 20,
+		  memory->nr_parts > 1 ? " below 4 GiB" : "");
 	return -EFBIG;
 }
 
@@ -42,7 +45,7 @@ int boot_copy(struct boot *boot, uint64_t to, uint64_t offset, uint64_t bytes, u
 	if (!at || to < BOOT_HIGH_BASE)
 		return no_room(boot, boot->name, needed);
 	memcpy(at, boot->kernel + offset, bytes);
-	memset(at + bytes, 0, needed - bytes);
+	memory_zero(boot->machine->memory, to + bytes, needed - bytes);
 	if (boot->kernel_end < to + needed)
 		boot->kernel_end = to + needed;
 	return 0;
@@ -59,17 +62,20 @@ void *boot_info(const struct boot *boot)
 
 static int find_areas(struct boot *boot)
 {
-	uint64_t size = boot->machine->memory->size;
-	const struct boot_area areas[BOOT_NR_AREAS] = {
+	uint64_t end = memory_low_end(boot->machine->memory);
+	uint64_t all = memory_end(boot->machine->memory);
+	const struct boot_area areas[BOOT_MAX_AREAS] = {
 		{ 0, BOOT_LOW_END, BOOT_RAM },
 		{ ACPI_ADDRESS, ACPI_END - ACPI_ADDRESS, BOOT_RESERVED },
-		{ BOOT_HIGH_BASE, size - BOOT_HIGH_BASE, BOOT_RAM },
+		{ BOOT_HIGH_BASE, end - BOOT_HIGH_BASE, BOOT_RAM },
 		{ MACHINE_ECAM_BASE, MACHINE_ECAM_BYTES, BOOT_RESERVED },
+		{ MEMORY_HIGH_BASE, all - MEMORY_HIGH_BASE, BOOT_RAM },
 	};
 
-	if (size <= BOOT_HIGH_BASE)
+	if (end <= BOOT_HIGH_BASE)
 		return no_room(boot, boot->name, boot->kernel_bytes);
 	memcpy(boot->areas, areas, sizeof(areas));
+	boot->nr_areas = BOOT_MAX_AREAS - (all > MEMORY_HIGH_BASE ? 0 : 1);
 	return 0;
 }
 
@@ -89,10 +95,10 @@ static int place_command_line(const struct boot *boot)
 	return 0;
 }
 
-/* As high as it may lie: the kernel may want all that is low. */
+/* As high as it may lie below 4 GiB: the kernel may want all that is low. */
 static int find_place(struct boot *boot, const char *path, uint64_t bytes)
 {
-	uint64_t size = boot->machine->memory->size;
+	uint64_t size = memory_low_end(boot->machine->memory);
 	uint64_t end = boot->initrd_end < size ? boot->initrd_end : size;
 
 	if (bytes > end || ((end - bytes) & ~(PAGE_BYTES - 1)) < boot->kernel_end)
@@ -113,7 +119,7 @@ static int place_initrd(struct boot *boot, const char *path)
 	if (!ret)
 		ret = file_read(fd, memory_ptr(boot->machine->memory, boot->initrd, bytes), bytes);
 	if (ret)
-		log_error("initrd %s: %s", path, strerror(-ret));
+		log_error("initrd %s: %s", path, file_error(ret));
 	return ret;
 }
 
@@ -151,14 +157,14 @@ int boot_load(struct machine *machine, const struct boot_options *options)
 		.name = options->kernel,
 		.command_line = options->append ? options->append : "",
 		.command_line_max = BOOT_COMMAND_LINE_BYTES - 1,
-		.initrd_end = MEMORY_MAX_BYTES,
+		.initrd_end = MEMORY_LOW_END,
 	};
 	const struct boot_format *format;
 	/* What can't fit need not be read to its end. */
 	int ret = file_load(options->kernel, machine->memory->size, &kernel, &boot.kernel_bytes);
 
 	if (ret) {
-		log_error("kernel %s: %s", options->kernel, strerror(-ret));
+		log_error("kernel %s: %s", options->kernel, file_error(ret));
 		return ret;
 	}
 	boot.kernel = kernel;

@@ -104,8 +104,8 @@ static int enter(const struct boot *boot)
 	params->hdr.ramdisk_size = (uint32_t)boot->initrd_bytes;
 	params->hdr.setup_data = 0;
 	params->acpi_rsdp_addr = ACPI_ADDRESS;
-	params->e820_entries = BOOT_NR_AREAS;
-	for (unsigned int i = 0; i < BOOT_NR_AREAS; i++)
+	params->e820_entries = boot->nr_areas;
+	for (unsigned int i = 0; i < boot->nr_areas; i++)
 		params->e820_table[i] = (struct boot_e820_entry){
 			.addr = boot->areas[i].base,
 			.size = boot->areas[i].size,

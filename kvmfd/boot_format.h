@@ -39,7 +39,7 @@ struct boot_area {
 	enum boot_use use;
 };
 
-#define BOOT_NR_AREAS 4u
+#define BOOT_MAX_AREAS 5u
 
 struct boot {
 	struct machine *machine;
@@ -47,7 +47,8 @@ struct boot {
 	const uint8_t *kernel;
 	size_t kernel_bytes;
 	const char *command_line;
-	struct boot_area areas[BOOT_NR_AREAS];
+	struct boot_area areas[BOOT_MAX_AREAS];
+	unsigned int nr_areas;
 	/* From `load`: */
 	uint64_t entry;	     /* guest addresses */
 	uint64_t kernel_end; /* of all that the kernel needs before it knows of the initrd */

@@ -81,7 +81,7 @@ struct map_entry {
 struct info {
 	struct multiboot_info info;
 	struct module initrd;
-	struct map_entry map[BOOT_NR_AREAS];
+	struct map_entry map[BOOT_MAX_AREAS];
 	char loader[16];
 };
 
@@ -168,11 +168,12 @@ static int enter(const struct boot *boot)
 	info->info = (struct multiboot_info){
 		.flags = INFO_MEMORY | INFO_COMMAND_LINE | INFO_MODULES | INFO_MAP | INFO_LOADER,
 		.low_kib = BOOT_LOW_END >> 10,
-		.high_kib = (uint32_t)(boot->machine->memory->size - BOOT_HIGH_BASE) >> 10,
+		.high_kib =
+			(uint32_t)(memory_low_end(boot->machine->memory) - BOOT_HIGH_BASE) >> 10,
 		.command_line = BOOT_COMMAND_LINE_ADDRESS,
 		.nr_modules = boot->initrd_bytes ? 1 : 0,
 		.modules = BOOT_INFO_ADDRESS + offsetof(struct info, initrd),
-		.map_bytes = sizeof(info->map),
+		.map_bytes = boot->nr_areas * (uint32_t)sizeof(struct map_entry),
 		.map = BOOT_INFO_ADDRESS + offsetof(struct info, map),
 		.loader_name = BOOT_INFO_ADDRESS + offsetof(struct info, loader),
 	};
@@ -180,7 +181,7 @@ static int enter(const struct boot *boot)
 		.start = (uint32_t)boot->initrd,
 		.end = (uint32_t)(boot->initrd + boot->initrd_bytes),
 	};
-	for (unsigned int i = 0; i < BOOT_NR_AREAS; i++)
+	for (unsigned int i = 0; i < boot->nr_areas; i++)
 		info->map[i] = (struct map_entry){
 			.size = sizeof(struct map_entry) - sizeof(uint32_t),
 			.base = boot->areas[i].base,

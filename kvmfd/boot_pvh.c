@@ -47,7 +47,7 @@ struct memory_map_entry {
 struct info {
 	struct start_info start;
 	struct module initrd;
-	struct memory_map_entry map[BOOT_NR_AREAS];
+	struct memory_map_entry map[BOOT_MAX_AREAS];
 };
 
 static bool find_entry(const struct boot *boot, struct elf *elf, uint32_t *entry)
@@ -94,10 +94,10 @@ static int enter(const struct boot *boot)
 		.command_line = BOOT_COMMAND_LINE_ADDRESS,
 		.rsdp = ACPI_ADDRESS,
 		.memory_map = BOOT_INFO_ADDRESS + offsetof(struct info, map),
-		.nr_memory_map = BOOT_NR_AREAS,
+		.nr_memory_map = boot->nr_areas,
 	};
 	info->initrd = (struct module){ .address = boot->initrd, .size = boot->initrd_bytes };
-	for (unsigned int i = 0; i < BOOT_NR_AREAS; i++)
+	for (unsigned int i = 0; i < boot->nr_areas; i++)
 		info->map[i] = (struct memory_map_entry){
 			.base = boot->areas[i].base,
 			.size = boot->areas[i].size,

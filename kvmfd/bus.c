@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "relay.h"
 
@@ -22,6 +23,8 @@ struct bus {
 	pthread_rwlock_t lock; /* of the maps: for the others to read, for one thread to write */
 	struct relay *relay;   /* NULL: one thread has it all */
 	struct bus_stats stats;
+	bool measures;
+	struct bus_times *times;
 };
 
 /* Who reads comes again and again: who writes has to come first, or never. */
@@ -50,6 +53,12 @@ void bus_close(struct bus *bus)
 		return;
 	for (int space = 0; space < BUS_NR_SPACES; space++)
 		free(bus->maps[space].ranges);
+	while (bus->times) {
+		struct bus_times *times = bus->times;
+
+		bus->times = times->next;
+		free(times);
+	}
 	pthread_rwlock_destroy(&bus->lock);
 	free(bus);
 }
@@ -82,6 +91,59 @@ static bool is_sane(const struct bus_range *range)
 	return range->size && range->base <= end && range->size - 1 <= end - range->base;
 }
 
+/* ---- times ---- */
+
+static struct bus_times *times_of(const struct bus *bus, const struct bus_range *range)
+{
+	struct bus_times *times = bus->times;
+
+	while (times && (times->ops != range->ops || times->opaque != range->opaque))
+		times = times->next;
+	return times;
+}
+
+static void add_times(struct bus *bus, const struct bus_range *range)
+{
+	struct bus_times *times = times_of(bus, range) ? NULL : calloc(1, sizeof(*times));
+
+	if (!times)
+		return;
+	*times = (struct bus_times){ range->ops, range->opaque, .next = bus->times };
+	bus->times = times;
+}
+
+void bus_measure(struct bus *bus)
+{
+	bus->measures = true;
+	for (int space = 0; space < BUS_NR_SPACES; space++)
+		for (size_t i = 0; i < bus->maps[space].nr; i++)
+			add_times(bus, &bus->maps[space].ranges[i]);
+}
+
+const struct bus_times *bus_times(const struct bus *bus)
+{
+	return bus->times;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* From any thread that holds the lock. */
+static void note(const struct bus *bus, const struct bus_range *range, uint64_t start, bool write)
+{
+	struct bus_times *times = times_of(bus, range);
+
+	if (times)
+		histogram_add(write ? &times->writes : &times->reads, now_ns() - start);
+}
+
+/* ---- ranges ---- */
+
 static int add(struct bus_map *map, const struct bus_range *range)
 {
 	struct bus_range *ranges;
@@ -107,6 +169,8 @@ int bus_add(struct bus *bus, const struct bus_range *range)
 		return -EINVAL;
 	pthread_rwlock_wrlock(&bus->lock);
 	ret = add(&bus->maps[range->space], range);
+	if (!ret && bus->measures)
+		add_times(bus, range);
 	pthread_rwlock_unlock(&bus->lock);
 	return ret;
 }
@@ -167,8 +231,13 @@ static int try_read(struct bus *bus, enum bus_space space, uint64_t addr, void *
 
 	pthread_rwlock_rdlock(&bus->lock);
 	range = find(bus, space, addr, len);
-	if (range && range->ops->try_read)
+	if (range && range->ops->try_read) {
+		uint64_t start = bus->measures ? now_ns() : 0;
+
 		ret = range->ops->try_read(range->opaque, addr - range->base, data, len);
+		if (bus->measures && ret != -ENOTCONN)
+			note(bus, range, start, false);
+	}
 	pthread_rwlock_unlock(&bus->lock);
 	return ret;
 }
@@ -181,20 +250,50 @@ static int try_write(struct bus *bus, enum bus_space space, uint64_t addr, const
 
 	pthread_rwlock_rdlock(&bus->lock);
 	range = find(bus, space, addr, len);
-	if (range && range->ops->try_write)
+	if (range && range->ops->try_write) {
+		uint64_t start = bus->measures ? now_ns() : 0;
+
 		ret = range->ops->try_write(range->opaque, addr - range->base, data, len);
+		if (bus->measures && ret != -ENOTCONN)
+			note(bus, range, start, true);
+	}
 	pthread_rwlock_unlock(&bus->lock);
 	return ret;
 }
 
 /* ---- on the one thread, which alone changes the maps: it needs no lock to look ---- */
 
+/* The range may be gone when its handler is back: a guest moves BARs. */
+static int read_range(const struct bus *bus, const struct bus_range *range, uint64_t offset,
+		      void *data, uint32_t len)
+{
+	struct bus_times *times = bus->measures ? times_of(bus, range) : NULL;
+	uint64_t start = times ? now_ns() : 0;
+	int ret = range->ops->read(range->opaque, offset, data, len);
+
+	if (times)
+		histogram_add(&times->reads, now_ns() - start);
+	return ret;
+}
+
+static int write_range(const struct bus *bus, const struct bus_range *range, uint64_t offset,
+		       const void *data, uint32_t len)
+{
+	struct bus_times *times = bus->measures ? times_of(bus, range) : NULL;
+	uint64_t start = times ? now_ns() : 0;
+	int ret = range->ops->write(range->opaque, offset, data, len);
+
+	if (times)
+		histogram_add(&times->writes, now_ns() - start);
+	return ret;
+}
+
 static int do_read(struct bus *bus, enum bus_space space, uint64_t addr, void *data, uint32_t len)
 {
 	const struct bus_range *range = find(bus, space, addr, len);
 
 	if (range)
-		return range->ops->read(range->opaque, addr - range->base, data, len);
+		return read_range(bus, range, addr - range->base, data, len);
 	bus->stats.stray_reads++;
 	memset(data, 0xff, len);
 	return 0;
@@ -206,7 +305,7 @@ static int do_write(struct bus *bus, enum bus_space space, uint64_t addr, const 
 	const struct bus_range *range = find(bus, space, addr, len);
 
 	if (range)
-		return range->ops->write(range->opaque, addr - range->base, data, len);
+		return write_range(bus, range, addr - range->base, data, len);
 	bus->stats.stray_writes++;
 	return 0;
 }

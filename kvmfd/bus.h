@@ -12,6 +12,8 @@
 
 #include <stdint.h>
 
+#include "histogram.h"
+
 struct bus;
 struct relay;
 
@@ -37,6 +39,7 @@ enum bus_space {
 struct bus_ops {
 	int (*read)(void *opaque, uint64_t offset, void *data, uint32_t len);
 	int (*write)(void *opaque, uint64_t offset, const void *data, uint32_t len);
+	const char *name; /* whose they are, for statistics; NULL: nobody's in particular */
 	int (*try_read)(void *opaque, uint64_t offset, void *data, uint32_t len);
 	int (*try_write)(void *opaque, uint64_t offset, const void *data, uint32_t len);
 };
@@ -47,6 +50,15 @@ struct bus_range {
 	uint64_t size; /* bytes */
 	const struct bus_ops *ops;
 	void *opaque;
+};
+
+/* How long a range's handler took, in ns, for each access; wherever the range was. */
+struct bus_times {
+	const struct bus_ops *ops;
+	const void *opaque;
+	struct histogram reads;
+	struct histogram writes;
+	struct bus_times *next;
 };
 
 /* Accesses that nobody answered: reads gave all ones, writes were dropped. */
@@ -85,6 +97,12 @@ int bus_write(struct bus *bus, enum bus_space space, uint64_t addr, const void *
 
 /* From now on accesses come from any thread, by the relay (borrowed); NULL: from one again. */
 void bus_share(struct bus *bus, struct relay *relay);
+
+/* From now on accesses are timed. A range for which there is no memory is not. */
+void bus_measure(struct bus *bus);
+
+/* Of all ranges that there are or were, ranges with the same ops and opaque together; NULL: none. */
+const struct bus_times *bus_times(const struct bus *bus);
 
 /* Of the accesses so far; with a relay, once it is at rest. */
 const struct bus_stats *bus_stats(const struct bus *bus);

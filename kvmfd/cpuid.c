@@ -14,6 +14,8 @@
 /* More entries than KVM ever answers with. */
 #define MAX_ENTRIES 1024u
 
+#define LEAF_ADDRESSES 0x80000008u
+
 /* Asks with more and more room, as KVM does not say how much it needs. */
 int cpuid_supported(const struct vm *vm, struct kvm_cpuid2 **out)
 {
@@ -34,6 +36,18 @@ int cpuid_supported(const struct vm *vm, struct kvm_cpuid2 **out)
 	}
 	log_error("KVM_GET_SUPPORTED_CPUID: %s", strerror(err));
 	return -err;
+}
+
+unsigned int cpuid_address_bits(const struct vm *vm)
+{
+	CLEANUP_FREE struct kvm_cpuid2 *cpuid = NULL;
+
+	if (cpuid_supported(vm, &cpuid))
+		return 0;
+	for (uint32_t i = 0; i < cpuid->nent; i++)
+		if (cpuid->entries[i].function == LEAF_ADDRESSES)
+			return cpuid->entries[i].eax & 0xff;
+	return 0;
 }
 
 #define LEAF_1_ECX_TSC_DEADLINE (1u << 24)
@@ -118,7 +132,7 @@ static const struct {
 	{ 0x4, place_cache },
 	{ 0xb, place_topology },
 	{ 0x1f, place_topology },
-	{ 0x80000008, place_amd_cores },
+	{ LEAF_ADDRESSES, place_amd_cores },
 	{ 0x8000001d, place_amd_cache },
 	{ 0x8000001e, place_amd_topology },
 };

@@ -22,9 +22,20 @@ struct member {
 	pid_t tid; /* 0: not at work yet. Not `thread`, which is nobody once it was joined */
 };
 
+/* Something to be done between two accesses, by a thread that is in KVM_RUN otherwise. */
+struct call {
+	pthread_mutex_t lock;
+	pthread_cond_t settled;
+	int (*fn)(void *opaque); /* NULL: nothing to be done */
+	void *opaque;
+	int ret;
+	bool closed; /* nobody will look any more */
+};
+
 struct crew {
 	struct machine *machine;
 	struct relay *relay; /* NULL: one vCPU, on the caller's thread */
+	struct call call;    /* for that one */
 	bool ended;
 	unsigned int at_work; /* those that have not left */
 	bool has_result;
@@ -50,6 +61,8 @@ int crew_open(struct machine *machine, struct crew **out)
 	if (!crew)
 		return -ENOMEM;
 	crew->machine = machine;
+	crew->call.lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER;
+	crew->call.settled = (pthread_cond_t)PTHREAD_COND_INITIALIZER;
 	crew->nr = crew->at_work = machine->nr_vcpus;
 	for (unsigned int i = 0; i < crew->nr; i++)
 		crew->members[i] = (struct member){ .crew = crew, .vcpu = machine->vcpus[i] };
@@ -108,10 +121,43 @@ void crew_ask(struct crew *crew)
 	kick(&crew->members[0]);
 }
 
+int crew_call(struct crew *crew, int (*fn)(void *opaque), void *opaque)
+{
+	struct call *call = &crew->call;
+	int ret = -ESHUTDOWN;
+
+	if (crew->relay)
+		return relay_call(crew->relay, fn, opaque);
+	pthread_mutex_lock(&call->lock);
+	if (!call->closed) {
+		call->fn = fn;
+		call->opaque = opaque;
+		kick(&crew->members[0]);
+		while (call->fn)
+			pthread_cond_wait(&call->settled, &call->lock);
+		ret = call->ret;
+	}
+	pthread_mutex_unlock(&call->lock);
+	return ret;
+}
+
+/* On the vCPU's thread: what was asked for, if anything was; for the last time when it is the end. */
+static void answer_call(struct call *call, bool is_end)
+{
+	pthread_mutex_lock(&call->lock);
+	if (call->fn)
+		call->ret = call->fn(call->opaque);
+	call->fn = NULL;
+	call->closed = is_end;
+	pthread_cond_signal(&call->settled);
+	pthread_mutex_unlock(&call->lock);
+}
+
 /* The first result is the crew's. A kick that is not an end is none. */
 static void work(struct member *member)
 {
 	struct crew *crew = member->crew;
+	bool ended;
 	int ret;
 
 	__atomic_store_n(&member->tid, gettid(), __ATOMIC_SEQ_CST);
@@ -119,7 +165,10 @@ static void work(struct member *member)
 		ret = vcpu_run(member->vcpu, crew->machine->bus);
 		if (__atomic_exchange_n(&crew->asked, false, __ATOMIC_SEQ_CST))
 			crew->attend(crew->opaque);
-	} while (ret == -EINTR && !__atomic_load_n(&crew->ended, __ATOMIC_SEQ_CST));
+		ended = ret != -EINTR || __atomic_load_n(&crew->ended, __ATOMIC_SEQ_CST);
+		if (!crew->relay)
+			answer_call(&crew->call, ended);
+	} while (!ended);
 	if (ret == BUS_LEAVE) {
 		if (__atomic_sub_fetch(&crew->at_work, 1, __ATOMIC_SEQ_CST))
 			return;
@@ -148,6 +197,7 @@ static unsigned int start_members(struct crew *crew)
 
 	sigfillset(&all);
 	sigdelset(&all, NUDGE);
+	sigdelset(&all, SIGSYS); /* of the sandbox: what blocks it is killed by it */
 	pthread_sigmask(SIG_BLOCK, &all, &before);
 	while (nr < crew->nr && !ret) {
 		struct member *member = &crew->members[nr];

@@ -35,6 +35,12 @@ void crew_attend(struct crew *crew, void (*fn)(void *opaque), void *opaque);
 /* From any thread; nobody waits. Nothing once crew_run() has returned. */
 void crew_ask(struct crew *crew);
 
+/*
+ * While crew_run() runs: has fn(opaque) called there, too, and waits for that. From one thread at a
+ * time, and none of the crew's. -ESHUTDOWN, and it is not called, when the crew has ended.
+ */
+int crew_call(struct crew *crew, int (*fn)(void *opaque), void *opaque);
+
 /* Makes crew_run() return, now or when it is called. From any thread, and async-signal-safe. */
 void crew_end(struct crew *crew);
 

@@ -4,7 +4,6 @@
  * devices.
  */
 #include <errno.h>
-#include <inttypes.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,14 +16,17 @@
 #include "boot.h"
 #include "console.h"
 #include "crew.h"
+#include "fdlimit.h"
 #include "fwcfg.h"
 #include "log.h"
 #include "machine.h"
 #include "payload.h"
 #include "power.h"
 #include "vfio_pci.h"
+#include "vmm_confine.h"
 #include "vmm_migrate.h"
 #include "vmm_options.h"
+#include "vmm_stats.h"
 
 /* Everything that runs. */
 struct vmm {
@@ -35,6 +37,8 @@ struct vmm {
 	struct payload *payload; /* or a kernel's: */
 	struct power *power;
 	struct fwcfg *fwcfg;
+	struct vmm_stats *stats; /* NULL: not asked for */
+	const char *module;	 /* that is KVM here: later nobody may look */
 	uint64_t began_ns;
 	uint64_t start_ns; /* how long it was until the guest ran */
 };
@@ -57,7 +61,8 @@ static int pin(int cpu)
 	CPU_SET(cpu, &cpus);
 	if (!sched_setaffinity(0, sizeof(cpus), &cpus))
 		return 0;
-	log_error("--cpu %d: %s", cpu, strerror(errno));
+	log_error("--cpu %d: %s", cpu,
+		  errno == EINVAL ? "no CPU that this process may run on" : strerror(errno));
 	return -EINVAL;
 }
 
@@ -136,6 +141,8 @@ static int open_all(struct vmm *vmm, const struct vmm_options *options)
 {
 	int ret = pin(options->cpu);
 
+	fdlimit_raise();
+	vmm->module = vm_module();
 	if (!ret)
 		ret = open_machine(vmm, options);
 	if (!ret)
@@ -145,6 +152,8 @@ static int open_all(struct vmm *vmm, const struct vmm_options *options)
 	if (!ret)
 		ret = attendant_open(vmm->crew, vmm->devices, options->nr_devices, options->control,
 				     &vmm->attendant);
+	if (!ret && !options->no_sandbox)
+		ret = vmm_confine();
 	return ret;
 }
 
@@ -232,109 +241,18 @@ static int run(struct vmm *vmm)
 
 /* ---- --stats ---- */
 
-static struct vcpu_exits sum_exits(const struct machine *machine)
+static int open_stats(struct vmm *vmm, const struct vmm_options *options)
 {
-	struct vcpu_exits sum = { 0 };
+	const struct vmm_stats_of of = {
+		.machine = vmm->machine,
+		.crew = vmm->crew,
+		.devices = vmm->devices,
+		.nr_devices = options->nr_devices,
+		.module = vmm->module,
+		.start_ns = &vmm->start_ns,
+	};
 
-	for (unsigned int i = 0; i < machine->nr_vcpus; i++) {
-		const struct vcpu_exits *exits = vcpu_exits(machine->vcpus[i]);
-
-		sum.all += exits->all;
-		sum.mmio += exits->mmio;
-		sum.pio += exits->pio;
-		sum.interrupted += exits->interrupted;
-	}
-	return sum;
-}
-
-/* Of all vCPUs. False when this kernel has no such counter. */
-static bool sum_counter(const struct machine *machine, const char *name, uint64_t *sum)
-{
-	uint64_t value;
-
-	*sum = 0;
-	for (unsigned int i = 0; i < machine->nr_vcpus; i++) {
-		if (vcpu_stat(machine->vcpus[i], name, &value))
-			return false;
-		*sum += value;
-	}
-	return true;
-}
-
-static void print_exits(const struct machine *machine)
-{
-	static const char *const counters[] = { "exits", "mmio_exits", "io_exits",
-						"insn_emulation" };
-	const struct vcpu_exits exits = sum_exits(machine);
-	const struct bus_stats *stray = bus_stats(machine->bus);
-	uint64_t value;
-
-	fprintf(stderr,
-		"exits to the monitor: %" PRIu64 " (%" PRIu64 " mmio, %" PRIu64 " pio, %" PRIu64
-		" signals); nobody answered %" PRIu64 " reads, %" PRIu64 " writes\n",
-		exits.all, exits.mmio, exits.pio, exits.interrupted, stray->stray_reads,
-		stray->stray_writes);
-	fprintf(stderr, "%s counts:", vm_module());
-	for (size_t i = 0; i < sizeof(counters) / sizeof(*counters); i++)
-		if (sum_counter(machine, counters[i], &value))
-			fprintf(stderr, " %s %" PRIu64, counters[i], value);
-	fprintf(stderr, "\n");
-}
-
-static void print_io_fds(const struct vfio_pci_bar *bar)
-{
-	const struct iofd_installed *io_fds = bar->io_fds;
-	uint32_t spans = 0, spans_used = 0;
-
-	if (!io_fds || !io_fds->set.nr_entries) {
-		fprintf(stderr, "by ioeventfd none");
-		return;
-	}
-	for (uint32_t i = 0; i < io_fds->set.nr_entries; i++) {
-		bool is_span = io_fds->set.entries[i].type == FPC_IO_FD_IOREGIONFD;
-
-		spans += is_span;
-		spans_used += is_span && io_fds->roads[i];
-	}
-	fprintf(stderr, "by ioeventfd %u of %u doorbells", io_fds->nr_roads - spans_used,
-		io_fds->set.nr_entries - spans);
-	if (spans)
-		fprintf(stderr,
-			"; by ioregionfd %u of %u spans, its stand-in %" PRIu64 " reads, %" PRIu64
-			" writes",
-			spans_used, spans, bar->standin_reads, bar->standin_writes);
-}
-
-static void print_mapped(const struct vfio_pci_bar *bar)
-{
-	if (bar->mapped)
-		fprintf(stderr, "; mapped %" PRIu64 " bytes, %" PRIu64 " of them read-only",
-			mapped_bytes(bar->mapped), mapped_read_only_bytes(bar->mapped));
-	fprintf(stderr, "\n");
-}
-
-static void print_bar(const struct vfio_pci *dev, unsigned int index)
-{
-	const struct vfio_pci_bar *bar = vfio_pci_bar(dev, index);
-
-	if (!bar->size)
-		return;
-	fprintf(stderr,
-		"%s: BAR %u at %s%#" PRIx64 ", %" PRIu64 " bytes: by socket %" PRIu64
-		" reads, %" PRIu64 " writes; ",
-		vfio_pci_name(dev), index, bar->space == BUS_PIO ? "port " : "", bar->base,
-		bar->size, bar->reads, bar->writes);
-	print_io_fds(bar);
-	print_mapped(bar);
-}
-
-static void print_stats(const struct vmm_options *options, const struct vmm *vmm)
-{
-	fprintf(stderr, "started in %.1f ms\n", (double)vmm->start_ns / 1e6);
-	print_exits(vmm->machine);
-	for (unsigned int i = 0; i < options->nr_devices; i++)
-		for (unsigned int bar = 0; bar < VFIO_PCI_NR_BARS; bar++)
-			print_bar(vmm->devices[i], bar);
+	return options->stats ? vmm_stats_open(&of, &vmm->stats) : 0;
 }
 
 int main(int argc, char **argv)
@@ -350,11 +268,12 @@ int main(int argc, char **argv)
 	ret = vmm_options_parse(&options, argc, argv);
 	if (ret > 0)
 		status = EXIT_SUCCESS;
-	if (!ret && !open_all(&vmm, &options)) {
+	if (!ret && !open_all(&vmm, &options) && !open_stats(&vmm, &options)) {
 		status = run(&vmm);
-		if (options.stats)
-			print_stats(&options, &vmm);
+		if (vmm.stats)
+			vmm_stats_print(vmm.stats);
 	}
+	vmm_stats_close(vmm.stats);
 	close_all(&vmm);
 	vmm_options_free(&options);
 	return status;

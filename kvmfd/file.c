@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -21,6 +22,11 @@ int file_open(const char *path, uint64_t *bytes)
 		return S_ISDIR(st.st_mode) ? -EISDIR : -EINVAL;
 	*bytes = (uint64_t)st.st_size;
 	return take_fd(&fd);
+}
+
+const char *file_error(int ret)
+{
+	return ret == -EINVAL ? "not a regular file" : strerror(-ret);
 }
 
 int file_read(int fd, void *bytes, size_t len)

@@ -12,6 +12,9 @@
  */
 int file_open(const char *path, uint64_t *bytes);
 
+/* What is wrong with a file, of an error from here. */
+const char *file_error(int ret);
+
 /*
  * Its first `len` bytes: by read(), so that nobody can cut them short afterwards. -EIO when it has
  * become shorter.

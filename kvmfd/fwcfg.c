@@ -60,6 +60,7 @@ static int write_port(void *opaque, uint64_t offset, const void *data, uint32_t 
 static const struct bus_ops ops = {
 	.read = read_port,
 	.write = write_port,
+	.name = "firmware configuration",
 };
 
 int fwcfg_open(struct machine *machine, struct fwcfg **out)

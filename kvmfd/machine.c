@@ -2,8 +2,12 @@
 #include "machine.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdlib.h>
+
+#include "cpuid.h"
+#include "log.h"
 
 #define PAGE_BYTES 4096u
 
@@ -19,6 +23,27 @@ static int open_vcpus(struct machine *machine, unsigned int nr)
 	return ret;
 }
 
+/* Behind all RAM, and where this CPU has addresses for it; as nothing else is so large, aligned. */
+static int place_high_mmio(struct machine *machine)
+{
+	uint64_t past = memory_end(machine->memory) + MACHINE_HIGH_MMIO_BYTES - 1;
+	uint64_t base = past & ~(MACHINE_HIGH_MMIO_BYTES - 1);
+	unsigned int bits;
+
+	if (base < MACHINE_HIGH_MMIO_BASE)
+		base = MACHINE_HIGH_MMIO_BASE;
+	machine->high_mmio = (struct window){ base, base + MACHINE_HIGH_MMIO_BYTES };
+	if (base == MACHINE_HIGH_MMIO_BASE)
+		return 0;
+	bits = cpuid_address_bits(machine->vm);
+	if (!bits || machine->high_mmio.end <= 1ull << bits)
+		return 0;
+	log_error("guest memory of %" PRIu64 " MiB: too much for %u bits of addresses, which this "
+		  "CPU has",
+		  machine->memory->size >> 20, bits);
+	return -EINVAL;
+}
+
 static int open_parts(struct machine *machine, uint64_t memory, unsigned int nr_vcpus, bool is_pc)
 {
 	int ret = vm_open(&machine->vm);
@@ -27,6 +52,8 @@ static int open_parts(struct machine *machine, uint64_t memory, unsigned int nr_
 		ret = vm_add_irqchip(machine->vm);
 	if (!ret)
 		ret = memory_open(machine->vm, memory, &machine->memory);
+	if (!ret)
+		ret = place_high_mmio(machine);
 	if (!ret)
 		ret = bus_open(&machine->bus);
 	if (!ret)

@@ -32,9 +32,12 @@ struct window {
 #define MACHINE_PIO_BASE 0xc000ull
 #define MACHINE_PIO_END 0x10000ull
 
-/* And above 4 GiB, where a kernel may move those of 64 bits; RAM does not reach so far. */
+/*
+ * And above 4 GiB, where a kernel may move those of 64 bits: so many bytes, from here on or, if RAM
+ * reaches so far, from the next multiple of that many behind it.
+ */
 #define MACHINE_HIGH_MMIO_BASE 0x800000000ull
-#define MACHINE_HIGH_MMIO_END 0x1000000000ull
+#define MACHINE_HIGH_MMIO_BYTES 0x800000000ull
 
 /* PCI's configuration space, of one bus: by ports, and by memory. */
 #define MACHINE_PCI_CONFIG_PORT 0xcf8u
@@ -52,10 +55,7 @@ static inline unsigned int machine_intx_gsi(unsigned int slot, unsigned int pin)
 	return pci_host_gsi(slot + pin);
 }
 
-_Static_assert(MACHINE_ECAM_BASE == PCI_HOST_ECAM_BASE &&
-		       MACHINE_ECAM_BYTES == PCI_HOST_ECAM_BYTES &&
-		       MACHINE_HIGH_MMIO_BASE == PCI_HOST_HIGH_BASE &&
-		       MACHINE_HIGH_MMIO_END == PCI_HOST_HIGH_END,
+_Static_assert(MACHINE_ECAM_BASE == PCI_HOST_ECAM_BASE && MACHINE_ECAM_BYTES == PCI_HOST_ECAM_BYTES,
 	       "ACPI says where the host bridge is");
 
 struct machine {
@@ -68,6 +68,7 @@ struct machine {
 	struct vcpu *vcpus[MACHINE_MAX_VCPUS];
 	unsigned int nr_vcpus;
 	struct window windows[BUS_NR_SPACES];
+	struct window high_mmio;
 };
 
 /*

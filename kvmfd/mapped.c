@@ -207,6 +207,20 @@ void mapped_close(struct mapped *mapped)
 	free(mapped);
 }
 
+bool mapped_area(const struct mapped *mapped, uint32_t i, struct fpc_area *area, bool *read_only)
+{
+	for (uint32_t at = 0; at < mapped->nr; at++) {
+		const struct slot *slot = &mapped->slots[at];
+
+		if (!slot->plugged || i--)
+			continue;
+		*area = (struct fpc_area){ .offset = slot->offset, .size = slot->size };
+		*read_only = slot->read_only;
+		return true;
+	}
+	return false;
+}
+
 uint64_t mapped_bytes(const struct mapped *mapped)
 {
 	uint64_t bytes = 0;

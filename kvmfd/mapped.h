@@ -9,6 +9,7 @@
 #ifndef KVMFD_MAPPED_H
 #define KVMFD_MAPPED_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "fastpath-client.h"
@@ -40,6 +41,9 @@ void mapped_plug(struct mapped *mapped, uint64_t base);
 
 /* Takes it from the guest and unmaps it; NULL is nothing. */
 void mapped_close(struct mapped *mapped);
+
+/* Area `i` of those that have a memory slot, from 0 on; false: there are no more. */
+bool mapped_area(const struct mapped *mapped, uint32_t i, struct fpc_area *area, bool *read_only);
 
 /* Bytes that the guest reaches, and of them those that it can't store to. */
 uint64_t mapped_bytes(const struct mapped *mapped);

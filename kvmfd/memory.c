@@ -13,6 +13,7 @@
 
 #include "cleanup.h"
 #include "log.h"
+#include "wire.h"
 
 #define SEALS (F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
@@ -37,14 +38,35 @@ static int map(struct memory *memory)
 	return 0;
 }
 
-static int give_to_kvm(const struct memory *memory, const struct vm *vm)
+static void divide(struct memory *memory)
 {
-	struct kvm_userspace_memory_region slot = {
-		.memory_size = memory->size,
-		.userspace_addr = (uintptr_t)memory->host,
-	};
+	uint64_t low = memory->size < MEMORY_LOW_END ? memory->size : MEMORY_LOW_END;
 
-	return ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &slot) ? -errno : 0;
+	memory->parts[memory->nr_parts++] = (struct memory_part){ .size = low };
+	if (low < memory->size)
+		memory->parts[memory->nr_parts++] = (struct memory_part){
+			.base = MEMORY_HIGH_BASE,
+			.size = memory->size - low,
+			.offset = low,
+		};
+}
+
+/* The first slot is RAM's. */
+static int give_to_kvm(const struct memory *memory, struct vm *vm)
+{
+	for (unsigned int i = 0; i < memory->nr_parts; i++) {
+		const struct memory_part *part = &memory->parts[i];
+		struct kvm_userspace_memory_region slot = {
+			.slot = i ? vm->nr_slots++ : 0,
+			.guest_phys_addr = part->base,
+			.memory_size = part->size,
+			.userspace_addr = (uintptr_t)memory->host + part->offset,
+		};
+
+		if (ioctl(vm->fd, KVM_SET_USER_MEMORY_REGION, &slot))
+			return -errno;
+	}
+	return 0;
 }
 
 int memory_open(struct vm *vm, uint64_t size, struct memory **out)
@@ -53,7 +75,7 @@ int memory_open(struct vm *vm, uint64_t size, struct memory **out)
 	int ret;
 
 	if (!size || size > MEMORY_MAX_BYTES || size % (uint64_t)sysconf(_SC_PAGESIZE)) {
-		log_error("guest memory: %" PRIu64 " bytes: not whole pages, up to %u MiB", size,
+		log_error("guest memory: %" PRIu64 " bytes: not whole pages, up to %llu MiB", size,
 			  MEMORY_MAX_BYTES >> 20);
 		return -EINVAL;
 	}
@@ -61,6 +83,7 @@ int memory_open(struct vm *vm, uint64_t size, struct memory **out)
 	if (!memory)
 		return -ENOMEM;
 	*memory = (struct memory){ .fd = -1, .size = size };
+	divide(memory);
 	ret = create_file(memory);
 	if (!ret)
 		ret = map(memory);
@@ -85,9 +108,42 @@ void memory_close(struct memory *memory)
 	free(memory);
 }
 
+uint64_t memory_low_end(const struct memory *memory)
+{
+	return memory->parts[0].size;
+}
+
+uint64_t memory_end(const struct memory *memory)
+{
+	const struct memory_part *last = &memory->parts[memory->nr_parts - 1];
+
+	return last->base + last->size;
+}
+
 void *memory_ptr(const struct memory *memory, uint64_t gpa, uint64_t len)
 {
-	if (gpa > memory->size || len > memory->size - gpa)
-		return NULL;
-	return memory->host + gpa;
+	for (unsigned int i = 0; i < memory->nr_parts; i++) {
+		const struct memory_part *part = &memory->parts[i];
+
+		if (gpa >= part->base && wire_within(gpa - part->base, len, part->size))
+			return memory->host + part->offset + (gpa - part->base);
+	}
+	return NULL;
+}
+
+/* To have a page given back is cheaper than to fill it, most of all when it was never there. */
+void memory_zero(const struct memory *memory, uint64_t gpa, uint64_t len)
+{
+	uint8_t *start = memory_ptr(memory, gpa, len);
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t before = (page - gpa % page) % page;
+	uint64_t whole = before < len ? (len - before) / page * page : 0;
+
+	if (!whole || fallocate(memory->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+				start + before - memory->host, (off_t)whole)) {
+		memset(start, 0, len);
+		return;
+	}
+	memset(start, 0, before);
+	memset(start + before + whole, 0, len - before - whole);
 }

@@ -95,6 +95,7 @@ static int write_mailbox(void *opaque, uint64_t offset, const void *data, uint32
 static const struct bus_ops mailbox_ops = {
 	.read = read_mailbox,
 	.write = write_mailbox,
+	.name = "mailboxes",
 };
 
 /* The image to its place, zeros behind it, and the page that tells of it. */
@@ -108,7 +109,7 @@ static int fill_memory(struct payload *payload, const char *name, const void *im
 		log_error("payload %s: empty", name);
 		return -EINVAL;
 	}
-	if (!room || end > memory->size) {
+	if (!room || end > memory_low_end(memory)) {
 		log_error("payload %s: %zu bytes don't fit into %" PRIu64
 			  " MiB of memory, loaded at %llu MiB",
 			  name, len, memory->size >> 20, PAYLOAD_LOAD_ADDRESS >> 20);
@@ -123,7 +124,7 @@ static int fill_memory(struct payload *payload, const char *name, const void *im
 		.console_address = MAILBOX_BASE + CONSOLE_OFFSET,
 		.pci_address = PCI_HOST_ECAM_BASE,
 		.ram_address = end,
-		.ram_size = memory->size - end,
+		.ram_size = memory_low_end(memory) - end,
 		.nr_vcpus = payload->machine->nr_vcpus,
 		.leave_address = MAILBOX_BASE + LEAVE_OFFSET,
 	};
@@ -191,7 +192,7 @@ int payload_open_file(struct machine *machine, const char *path, struct payload 
 	int ret = file_load(path, machine->memory->size, &bytes, &len);
 
 	if (ret) {
-		log_error("payload %s: %s", path, strerror(-ret));
+		log_error("payload %s: %s", path, file_error(ret));
 		return ret;
 	}
 	return payload_open(machine, path, bytes, len, out);

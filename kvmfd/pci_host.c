@@ -136,6 +136,7 @@ static int write_ecam(void *opaque, uint64_t offset, const void *data, uint32_t 
 static const struct bus_ops ecam_ops = {
 	.read = read_ecam,
 	.write = write_ecam,
+	.name = "PCI configuration by memory",
 };
 
 /* ---- by ports ---- */
@@ -165,6 +166,7 @@ static int write_address(void *opaque, uint64_t offset, const void *data, uint32
 static const struct bus_ops address_ops = {
 	.read = read_address,
 	.write = write_address,
+	.name = "PCI configuration address",
 };
 
 /* As in ECAM: bus, device and function are 16 bits, the register 8. Nowhere if not enabled. */
@@ -191,6 +193,7 @@ static int write_data(void *opaque, uint64_t offset, const void *data, uint32_t 
 static const struct bus_ops data_ops = {
 	.read = read_data,
 	.write = write_data,
+	.name = "PCI configuration by port",
 };
 
 /* ---- the whole ---- */
@@ -258,6 +261,16 @@ int pci_host_add(struct pci_host *host, unsigned int slot, const struct pci_func
 		return -ENOSPC;
 	host->slots[slot] = (struct function){ ops, opaque };
 	return (int)slot;
+}
+
+void pci_host_freed(const struct pci_host *host)
+{
+	for (unsigned int slot = 0; slot < PCI_HOST_SLOTS; slot++) {
+		const struct function *function = &host->slots[slot];
+
+		if (function->ops && function->ops->freed)
+			function->ops->freed(function->opaque);
+	}
 }
 
 void pci_host_remove(struct pci_host *host, unsigned int slot)

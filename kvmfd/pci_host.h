@@ -17,16 +17,13 @@
 #define PCI_HOST_ECAM_BASE 0xf4000000ull
 #define PCI_HOST_ECAM_BYTES 0x100000ull
 
-/* What the bridge lets through, other than below 4 GiB (see machine.h): 64-bit BARs may go here. */
-#define PCI_HOST_HIGH_BASE 0x800000000ull
-#define PCI_HOST_HIGH_END 0x1000000000ull
-
 #define PCI_HOST_SLOTS 32u
 
 /* What answers for a device's function 0. Accesses are of 1, 2 or 4 bytes, aligned to that. */
 struct pci_function_ops {
 	void (*read)(void *opaque, uint32_t offset, void *data, uint32_t len);
 	void (*write)(void *opaque, uint32_t offset, const void *data, uint32_t len);
+	void (*freed)(void *opaque); /* addresses may be free that were not; may be NULL */
 };
 
 struct pci_host;
@@ -43,6 +40,9 @@ void pci_host_close(struct pci_host *host);
  */
 int pci_host_add(struct pci_host *host, unsigned int slot, const struct pci_function_ops *ops,
 		 void *opaque);
+
+/* Tells all functions that one of them has left an address. */
+void pci_host_freed(const struct pci_host *host);
 
 void pci_host_remove(struct pci_host *host, unsigned int slot);
 

@@ -76,6 +76,7 @@ static int write_power(void *opaque, uint64_t offset, const void *data, uint32_t
 static const struct bus_ops power_ops = {
 	.read = read_power,
 	.write = write_power,
+	.name = "power",
 };
 
 /* The keyboard controller's status: ready for a command. */
@@ -97,6 +98,7 @@ static int write_keyboard(void *opaque, uint64_t offset, const void *data, uint3
 static const struct bus_ops keyboard_ops = {
 	.read = read_zeros,
 	.write = write_keyboard,
+	.name = "power",
 };
 
 static int write_exit(void *opaque, uint64_t offset, const void *data, uint32_t len)
@@ -113,6 +115,7 @@ static int write_exit(void *opaque, uint64_t offset, const void *data, uint32_t 
 static const struct bus_ops exit_ops = {
 	.read = read_zeros,
 	.write = write_exit,
+	.name = "power",
 };
 
 int power_open(struct bus *bus, struct power **out)

@@ -22,6 +22,7 @@ struct relay {
 	struct job *first;
 	struct job **last;
 	unsigned int ended;
+	bool closed; /* nobody will take what is put now */
 	bool asked;
 	void (*attend)(void *opaque);
 	void *opaque;
@@ -47,13 +48,20 @@ void relay_close(struct relay *relay)
 	free(relay);
 }
 
-static void put(struct relay *relay, struct job *job)
+/* Whether it will be done. */
+static bool put(struct relay *relay, struct job *job)
 {
+	bool closed;
+
 	pthread_mutex_lock(&relay->lock);
-	*relay->last = job;
-	relay->last = &job->next;
-	pthread_cond_signal(&relay->work);
+	closed = relay->closed;
+	if (!closed) {
+		*relay->last = job;
+		relay->last = &job->next;
+		pthread_cond_signal(&relay->work);
+	}
 	pthread_mutex_unlock(&relay->lock);
+	return !closed;
 }
 
 static void await(sem_t *done)
@@ -64,11 +72,11 @@ static void await(sem_t *done)
 
 int relay_call(struct relay *relay, int (*fn)(void *opaque), void *opaque)
 {
-	struct job job = { .fn = fn, .opaque = opaque };
+	struct job job = { .fn = fn, .opaque = opaque, .ret = -ESHUTDOWN };
 
 	sem_init(&job.done, 0, 0);
-	put(relay, &job);
-	await(&job.done);
+	if (put(relay, &job))
+		await(&job.done);
 	sem_destroy(&job.done);
 	return job.ret;
 }
@@ -108,6 +116,7 @@ static struct job *take(struct relay *relay, unsigned int ends)
 		else
 			pthread_cond_wait(&relay->work, &relay->lock);
 	job = relay->first;
+	relay->closed = !job;
 	if (job) {
 		relay->first = job->next;
 		if (!relay->first)

@@ -16,7 +16,10 @@ int relay_open(struct relay **out);
 /* Nobody may be in relay_call(). NULL is nothing. */
 void relay_close(struct relay *relay);
 
-/* Has fn(opaque) called on the thread that serves, and returns what it returned. */
+/*
+ * Has fn(opaque) called on the thread that serves, and returns what it returned. -ESHUTDOWN, and it
+ * is not called, when that thread has served to the end.
+ */
 int relay_call(struct relay *relay, int (*fn)(void *opaque), void *opaque);
 
 /* Serves until relay_end() has been called `ends` times: once for each thread that calls. */

@@ -207,6 +207,7 @@ static int write_port(void *opaque, uint64_t offset, const void *data, uint32_t 
 static const struct bus_ops ops = {
 	.read = read_port,
 	.write = write_port,
+	.name = "serial port",
 };
 
 /* ---- the other end ---- */

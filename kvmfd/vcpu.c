@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "cleanup.h"
 #include "cpuid.h"
@@ -21,6 +22,7 @@ struct vcpu {
 	const struct memory *memory;
 	struct kvm_stats *stats; /* NULL: this kernel keeps none */
 	struct vcpu_exits exits;
+	struct histogram *times; /* NULL: not measured */
 };
 
 /* Says which ioctl failed, and returns its -errno. */
@@ -88,6 +90,7 @@ void vcpu_close(struct vcpu *vcpu)
 	if (!vcpu)
 		return;
 	kvm_stats_close(vcpu->stats);
+	free(vcpu->times);
 	if (vcpu->run)
 		munmap(vcpu->run, vcpu->run_bytes);
 	cleanup_close(&vcpu->fd);
@@ -114,11 +117,17 @@ int vcpu_set_regs(struct vcpu *vcpu, const struct kvm_regs *regs)
 	return ioctl(vcpu->fd, KVM_SET_REGS, regs) ? failed("KVM_SET_REGS") : 0;
 }
 
+/* This thread alone adds; others may look. */
+static void count(uint64_t *number)
+{
+	__atomic_store_n(number, *number + 1, __ATOMIC_RELAXED);
+}
+
 static int handle_mmio(struct vcpu *vcpu, struct bus *bus)
 {
 	struct kvm_run *run = vcpu->run;
 
-	vcpu->exits.mmio++;
+	count(&vcpu->exits.mmio);
 	if (run->mmio.is_write)
 		return bus_write(bus, BUS_MMIO, run->mmio.phys_addr, run->mmio.data, run->mmio.len);
 	return bus_read(bus, BUS_MMIO, run->mmio.phys_addr, run->mmio.data, run->mmio.len);
@@ -131,7 +140,7 @@ static int handle_pio(struct vcpu *vcpu, struct bus *bus)
 	uint8_t *data = (uint8_t *)run + run->io.data_offset;
 	int ret = 0;
 
-	vcpu->exits.pio++;
+	count(&vcpu->exits.pio);
 	for (uint32_t i = 0; i < run->io.count; i++, data += run->io.size) {
 		int one = run->io.direction == KVM_EXIT_IO_OUT ?
 				  bus_write(bus, BUS_PIO, run->io.port, data, run->io.size) :
@@ -151,7 +160,7 @@ static int handle_failure(struct vcpu *vcpu, int err)
 		return 0;
 	if (err != EINTR)
 		return postmortem_errno(vcpu->fd, err, vcpu->memory);
-	vcpu->exits.interrupted++;
+	count(&vcpu->exits.interrupted);
 	if (!__atomic_exchange_n(&vcpu->run->immediate_exit, 0, __ATOMIC_ACQUIRE))
 		return 0;
 	return -EINTR;
@@ -169,14 +178,44 @@ static int handle_exit(struct vcpu *vcpu, struct bus *bus)
 	}
 }
 
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static enum vcpu_reason reason_of(const struct kvm_run *run, int failure)
+{
+	if (failure)
+		return failure == EINTR ? VCPU_SIGNAL : VCPU_OTHER;
+	if (run->exit_reason == KVM_EXIT_MMIO)
+		return run->mmio.is_write ? VCPU_MMIO_WRITE : VCPU_MMIO_READ;
+	if (run->exit_reason == KVM_EXIT_IO)
+		return run->io.direction == KVM_EXIT_IO_OUT ? VCPU_PIO_WRITE : VCPU_PIO_READ;
+	return VCPU_OTHER;
+}
+
+/* KVM_RUN has returned; `failure` is its errno, or 0. */
+static int handle(struct vcpu *vcpu, struct bus *bus, int failure)
+{
+	uint64_t start = vcpu->times ? now_ns() : 0;
+	int ret = failure ? handle_failure(vcpu, failure) : handle_exit(vcpu, bus);
+
+	if (vcpu->times)
+		histogram_add(&vcpu->times[reason_of(vcpu->run, failure)], now_ns() - start);
+	return ret;
+}
+
 int vcpu_run(struct vcpu *vcpu, struct bus *bus)
 {
 	int ret;
 
 	do {
 		ret = ioctl(vcpu->fd, KVM_RUN, 0);
-		vcpu->exits.all++;
-		ret = ret ? handle_failure(vcpu, errno) : handle_exit(vcpu, bus);
+		count(&vcpu->exits.all);
+		ret = handle(vcpu, bus, ret ? errno : 0);
 	} while (!ret);
 	return ret == BUS_STOP ? 0 : ret;
 }
@@ -185,6 +224,17 @@ void vcpu_kick(struct vcpu *vcpu)
 {
 	/* KVM looks at it on its way into the guest: a signal just before that is not missed. */
 	__atomic_store_n(&vcpu->run->immediate_exit, 1, __ATOMIC_RELEASE);
+}
+
+int vcpu_measure(struct vcpu *vcpu)
+{
+	vcpu->times = calloc(VCPU_NR_REASONS, sizeof(*vcpu->times));
+	return vcpu->times ? 0 : -ENOMEM;
+}
+
+const struct histogram *vcpu_times(const struct vcpu *vcpu)
+{
+	return vcpu->times;
 }
 
 const struct vcpu_exits *vcpu_exits(const struct vcpu *vcpu)

@@ -6,12 +6,24 @@
 #include <stdint.h>
 
 #include "bus.h"
+#include "histogram.h"
 #include "memory.h"
 #include "vm.h"
 
 struct kvm_regs;
 struct kvm_sregs;
 struct vcpu;
+
+/* What a return of KVM_RUN is about. */
+enum vcpu_reason {
+	VCPU_MMIO_READ,
+	VCPU_MMIO_WRITE,
+	VCPU_PIO_READ,
+	VCPU_PIO_WRITE,
+	VCPU_SIGNAL,
+	VCPU_OTHER,
+	VCPU_NR_REASONS
+};
 
 /* Returns of KVM_RUN to user space, since the vCPU was opened. */
 struct vcpu_exits {
@@ -60,6 +72,16 @@ int vcpu_run(struct vcpu *vcpu, struct bus *bus);
  */
 void vcpu_kick(struct vcpu *vcpu);
 
+/*
+ * From now on the time from each return of KVM_RUN until it can be called again is measured.
+ * -ENOMEM. Before vcpu_run().
+ */
+int vcpu_measure(struct vcpu *vcpu);
+
+/* Those times in ns, VCPU_NR_REASONS histograms, to which vcpu_run() adds; NULL: not measured. */
+const struct histogram *vcpu_times(const struct vcpu *vcpu);
+
+/* vcpu_run() goes on counting: to be read by __atomic_load_n(). */
 const struct vcpu_exits *vcpu_exits(const struct vcpu *vcpu);
 
 /*

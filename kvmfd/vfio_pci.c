@@ -52,11 +52,35 @@ void vfio_pci_lament(struct vfio_pci *dev, const char *what, unsigned int region
 
 /* ---- the guest's memory ---- */
 
+static int unmap_parts(struct vfio_pci *dev, struct fpc *client, unsigned int nr)
+{
+	const struct memory *memory = dev->machine->memory;
+	int ret = 0;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		int one = fpc_dma_unmap(client, memory->parts[i].base, memory->parts[i].size);
+
+		ret = ret ? ret : one;
+	}
+	return ret;
+}
+
 int vfio_pci_memory_open(struct vfio_pci *dev, struct fpc *client)
 {
 	const struct memory *memory = dev->machine->memory;
+	unsigned int nr = 0;
+	int ret = 0;
 
-	return fpc_dma_map(client, memory->fd, 0, 0, memory->size, DMA_FLAGS);
+	while (nr < memory->nr_parts && !ret) {
+		const struct memory_part *part = &memory->parts[nr];
+
+		ret = fpc_dma_map(client, memory->fd, part->offset, part->base, part->size,
+				  DMA_FLAGS);
+		nr += !ret;
+	}
+	if (ret)
+		unmap_parts(dev, client, nr);
+	return ret;
 }
 
 static int open_memory(struct vfio_pci *dev)
@@ -69,7 +93,7 @@ static int open_memory(struct vfio_pci *dev)
 
 static int close_memory(struct vfio_pci *dev)
 {
-	int ret = fpc_dma_unmap(dev->client, 0, dev->machine->memory->size);
+	int ret = unmap_parts(dev, dev->client, dev->machine->memory->nr_parts);
 
 	dev->memory_open = false;
 	return ret ? vfio_pci_failed(dev, "DMA_UNMAP of the guest's memory", ret) : 0;
@@ -237,6 +261,14 @@ uint16_t vfio_pci_device_id(const struct vfio_pci *dev)
 unsigned int vfio_pci_slot(const struct vfio_pci *dev)
 {
 	return dev->slot;
+}
+
+int vfio_pci_bar_of(const struct vfio_pci *dev, const void *opaque)
+{
+	for (int i = 0; i < (int)NR_WINDOWS; i++)
+		if (opaque == &dev->bars[i])
+			return i;
+	return -ENOENT;
 }
 
 struct fpc *vfio_pci_client(struct vfio_pci *dev)

@@ -125,6 +125,19 @@ uint16_t vfio_pci_device_id(const struct vfio_pci *dev);
 /* Where on the bus it is. */
 unsigned int vfio_pci_slot(const struct vfio_pci *dev);
 
+/* BAR 0 to 5, or 6 for the ROM, of the one that answers the bus as `opaque`; -ENOENT: none of them. */
+int vfio_pci_bar_of(const struct vfio_pci *dev, const void *opaque);
+
+/* The device's interrupts, as the guest has set them up. */
+struct vfio_pci_interrupts {
+	const char *kind; /* "INTx", "MSI", "MSI-X"; NULL: none */
+	uint32_t nr;	  /* enabled vectors */
+	uint32_t routed;  /* of these, those that KVM delivers by itself */
+	uint32_t pending; /* and those that wait for an end of their mask */
+};
+
+struct vfio_pci_interrupts vfio_pci_interrupts(const struct vfio_pci *dev);
+
 /* The connection, for what has no function here. It stays the device's. */
 struct fpc *vfio_pci_client(struct vfio_pci *dev);
 

@@ -347,10 +347,12 @@ static bool within(uint64_t base, uint64_t size, uint64_t start, uint64_t end)
 /* Whether the host bridge lets an address through to its bus. */
 static bool is_forwarded(const struct bar *bar, uint64_t base)
 {
+	const struct window *high = &bar->dev->machine->high_mmio;
+
 	if (bar->pub.space == BUS_PIO)
 		return within(base, bar->pub.size, FIRST_PORT, END_OF_PORTS);
 	return within(base, bar->pub.size, MACHINE_MMIO_BASE, MACHINE_MMIO_END) ||
-	       within(base, bar->pub.size, PCI_HOST_HIGH_BASE, PCI_HOST_HIGH_END);
+	       within(base, bar->pub.size, high->next, high->end);
 }
 
 /* Where the guest wants it; 0: nowhere. While its size is asked for it is outside of all windows. */
@@ -415,6 +417,7 @@ static int plug(struct vfio_pci *dev, struct bar *bar, uint64_t base)
 int vfio_pci_bars_update(struct vfio_pci *dev)
 {
 	uint64_t bases[NR_WINDOWS];
+	bool freed = false;
 	int ret = 0;
 
 	/* First away, then there: two may change places. */
@@ -422,8 +425,10 @@ int vfio_pci_bars_update(struct vfio_pci *dev)
 		struct bar *bar = &dev->bars[i];
 
 		bases[i] = wanted(dev, bar);
-		if (bar->pub.placed && bases[i] != bar->pub.base)
+		if (bar->pub.placed && bases[i] != bar->pub.base) {
 			unplug(dev, bar);
+			freed = true;
+		}
 	}
 	for (unsigned int i = 0; i < NR_WINDOWS; i++) {
 		int one = bases[i] && !dev->bars[i].pub.placed ?
@@ -432,7 +437,20 @@ int vfio_pci_bars_update(struct vfio_pci *dev)
 
 		ret = ret ? ret : one;
 	}
+	/* They only come, and free nothing: this goes no further. */
+	if (freed)
+		pci_host_freed(dev->machine->pci);
 	return ret;
+}
+
+void vfio_pci_bars_freed(struct vfio_pci *dev)
+{
+	bool waits = false;
+
+	for (unsigned int i = 0; i < NR_WINDOWS; i++)
+		waits |= dev->bars[i].refused != 0;
+	if (waits)
+		vfio_pci_bars_update(dev);
 }
 
 /* ---- another server ---- */

@@ -299,7 +299,13 @@ static void write_config(void *opaque, uint32_t offset, const void *data, uint32
 		follow(dev);
 }
 
+static void freed(void *opaque)
+{
+	vfio_pci_bars_freed(opaque);
+}
+
 const struct pci_function_ops vfio_pci_config_ops = {
+	.freed = freed,
 	.read = read_config,
 	.write = write_config,
 };

@@ -178,6 +178,8 @@ int vfio_pci_bars_program(struct vfio_pci *dev);
  */
 int vfio_pci_bars_update(struct vfio_pci *dev);
 
+/* Another function's BAR has moved: those that could not go there may now. */
+void vfio_pci_bars_freed(struct vfio_pci *dev);
 /* No io fds and no memory of the server's are the guest's any more; it may get others. */
 void vfio_pci_bars_leave(struct vfio_pci *dev);
 

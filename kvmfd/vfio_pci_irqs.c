@@ -215,6 +215,23 @@ void vfio_pci_irqs_reset(struct vfio_pci *dev)
 		msix_reset(dev->irqs.table);
 }
 
+struct vfio_pci_interrupts vfio_pci_interrupts(const struct vfio_pci *dev)
+{
+	const struct irqs *irqs = &dev->irqs;
+	struct vfio_pci_interrupts told = { 0 };
+
+	if (irqs->mode == IRQ_NONE)
+		return told;
+	told.kind = names[irqs->mode];
+	told.nr = irqs->nr;
+	told.routed = irqs->line_plugged;
+	for (uint32_t i = 0; irqs->irqfds && irqs->mode != IRQ_INTX && i < irqs->nr; i++) {
+		told.routed += irqs->irqfds[i].plugged;
+		told.pending += irqfd_is_pending(&irqs->irqfds[i]);
+	}
+	return told;
+}
+
 /* ---- the whole ---- */
 
 int vfio_pci_irqs_open(struct vfio_pci *dev)

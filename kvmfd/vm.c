@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "vm.h"
 
+#include <cpuid.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
@@ -16,6 +17,9 @@
 /* Intel's VMX wants three pages for real mode, which no guest of ours stays in: above all RAM. */
 #define TSS_ADDRESS 0xfffbd000ul
 
+#define CPUID_1_ECX_VMX (1u << 5)
+#define CPUID_80000001_ECX_SVM (1u << 2)
+
 static const struct {
 	int cap;
 	const char *name;
@@ -26,6 +30,16 @@ static const struct {
 	{ KVM_CAP_IMMEDIATE_EXIT, "KVM_CAP_IMMEDIATE_EXIT" },
 };
 
+/* VMX or SVM, as far as whoever is below lets it be seen; a KVM without either is rare. */
+static bool cpu_can_virtualize(void)
+{
+	unsigned int eax, ebx, ecx, edx;
+
+	if (__get_cpuid(1, &eax, &ebx, &ecx, &edx) && ecx & CPUID_1_ECX_VMX)
+		return true;
+	return __get_cpuid(0x80000001, &eax, &ebx, &ecx, &edx) && ecx & CPUID_80000001_ECX_SVM;
+}
+
 static int open_kvm(void)
 {
 	int fd = open("/dev/kvm", O_RDWR | O_CLOEXEC);
@@ -34,7 +48,8 @@ static int open_kvm(void)
 	if (fd >= 0)
 		return fd;
 	if (err == ENOENT || err == ENODEV || err == ENXIO)
-		log_error("/dev/kvm: %s: this host has no KVM", strerror(err));
+		log_error("/dev/kvm: %s: this host has no KVM%s", strerror(err),
+			  cpu_can_virtualize() ? "" : ", and its CPU no virtualization");
 	else if (err == EACCES || err == EPERM)
 		log_error("/dev/kvm: %s: this user may not open it", strerror(err));
 	else
@@ -52,7 +67,7 @@ static int check_kvm(int fd)
 	}
 	for (size_t i = 0; i < sizeof(needed) / sizeof(*needed); i++)
 		if (ioctl(fd, KVM_CHECK_EXTENSION, needed[i].cap) <= 0) {
-			log_error("/dev/kvm: no %s", needed[i].name);
+			log_error("/dev/kvm: this kernel's KVM has no %s", needed[i].name);
 			return -ENOTSUP;
 		}
 	return 0;

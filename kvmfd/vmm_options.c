@@ -35,6 +35,7 @@ enum {
 	OPT_CPU,
 	OPT_CONTROL,
 	OPT_STATS,
+	OPT_SANDBOX,
 	OPT_LOG_LEVEL,
 	OPT_HELP,
 	OPT_VERSION
@@ -52,6 +53,7 @@ static const struct option long_options[] = {
 	{ "cpu", required_argument, NULL, OPT_CPU },
 	{ "control", required_argument, NULL, OPT_CONTROL },
 	{ "stats", no_argument, NULL, OPT_STATS },
+	{ "sandbox", required_argument, NULL, OPT_SANDBOX },
 	{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "version", no_argument, NULL, OPT_VERSION },
@@ -95,8 +97,11 @@ static void usage(void)
 	       "  --cpu N                 run on this CPU only\n"
 	       "  --control PATH          listen there for fastpath-vmm migrate, which moves a device\n"
 	       "                          to another server while the guest runs\n"
-	       "  --stats                 when it ends, say how long its start took, and what left\n"
-	       "                          the guest and why\n"
+	       "  --stats                 when it ends, and on SIGUSR1, say how long its start took,\n"
+	       "                          what left the guest, why and for how long, and by which\n"
+	       "                          roads accesses need not\n"
+	       "  --sandbox on|off        once the guest runs, only what that takes is allowed (the\n"
+	       "                          default), or all that this user may do: to debug\n"
 	       "  --log-level LEVEL       error, warn (the default), info or debug\n"
 	       "  --help, --version\n",
 	       VMM_MAX_STATUS, MACHINE_MAX_VCPUS, PAYLOAD_LOAD_ADDRESS, VMM_MAX_DEVICES,
@@ -210,8 +215,13 @@ static int parse_key(struct vfio_pci_options *device, const struct keyval *pair)
 
 static int parse_pairs(struct vfio_pci_options *device, const struct keyval *pairs, int nr)
 {
+	const char *twice = keyval_twice(pairs, (size_t)nr);
 	int ret = 0;
 
+	if (twice) {
+		log_error("--device vfio-user: %s= is there twice", twice);
+		return -EINVAL;
+	}
 	for (int i = 0; i < nr && !ret; i++)
 		ret = parse_key(device, &pairs[i]);
 	if (!ret && (!device->socket || !*device->socket)) {
@@ -291,6 +301,15 @@ static int parse_log_level(const char *text)
 	return 0;
 }
 
+static int parse_sandbox(const char *text, bool *off)
+{
+	*off = !strcmp(text, "off");
+	if (*off || !strcmp(text, "on"))
+		return 0;
+	log_error("--sandbox %s: wants on or off", text);
+	return -EINVAL;
+}
+
 static int parse_memory(const char *text, uint64_t *bytes)
 {
 	uint64_t mib;
@@ -358,6 +377,8 @@ static int parse_one(struct vmm_options *options, int opt)
 	case OPT_STATS:
 		options->stats = true;
 		return 0;
+	case OPT_SANDBOX:
+		return parse_sandbox(optarg, &options->no_sandbox);
 	case OPT_LOG_LEVEL:
 		return parse_log_level(optarg);
 	case OPT_HELP:
@@ -366,10 +387,23 @@ static int parse_one(struct vmm_options *options, int opt)
 	case OPT_VERSION:
 		printf("fastpath-vmm (fastpath %s)\n", FASTPATH_VERSION);
 		return 1;
-	default: /* getopt has said what it does not know */
-		fprintf(stderr, "Try 'fastpath-vmm --help'.\n");
+	default:
 		return -EINVAL;
 	}
+}
+
+/* What getopt would take two lines for. */
+static int complain(int opt, const char *arg)
+{
+	if (opt == ':')
+		log_error("%s: wants a value; try --help", arg);
+	else if (optopt && optopt < OPT_DEVICE)
+		log_error("-%c: no such option; try --help", optopt);
+	else if (optopt)
+		log_error("%s: takes no value; try --help", arg);
+	else
+		log_error("%s: no such option; try --help", arg);
+	return -EINVAL;
 }
 
 /* What goes together. */
@@ -384,6 +418,8 @@ static int check(struct vmm_options *options)
 		why = "--kernel and --payload: only one of them can run";
 	else if (!boot->kernel && (boot->initrd || boot->append))
 		why = "--initrd and --append are for a --kernel";
+	else if (options->payload && options->memory > MEMORY_LOW_END)
+		why = "--memory: a --payload reaches 3328 at most";
 	if (why) {
 		log_error("%s", why);
 		return -EINVAL;
@@ -399,8 +435,10 @@ int vmm_options_parse(struct vmm_options *options, int argc, char **argv)
 	int opt;
 
 	*options = (struct vmm_options){ .cpus = 1, .cpu = -1 };
-	while (!ret && (opt = getopt_long(argc, argv, "", long_options, NULL)) != -1)
-		ret = parse_one(options, opt);
+	opterr = 0;
+	while (!ret && (opt = getopt_long(argc, argv, ":", long_options, NULL)) != -1)
+		ret = opt == ':' || opt == '?' ? complain(opt, argv[optind - 1]) :
+						 parse_one(options, opt);
 	if (ret)
 		return ret;
 	if (optind < argc) {

@@ -29,6 +29,7 @@ struct vmm_options {
 	struct fpc_wait wait;
 	int cpu; /* -1: any */
 	bool stats;
+	bool no_sandbox;
 };
 
 /*

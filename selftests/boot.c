@@ -178,7 +178,29 @@ TEST_F(boot, its_start_is_told_by_stats)
 	PRESS("q");
 	RUN("--kernel", self->path, "--memory", "16", "--stats");
 	EXPECT_EQ(0, self->program.status);
-	EXPECT_TRUE(contains(self->program.complained, "started in "));
+	EXPECT_TRUE(contains(self->program.complained, "first instruction after "));
+}
+
+TEST_F(boot, sigusr1_has_stats_said_while_one_vcpu_or_many_run)
+{
+	static const char *const cpus[] = { "1", "4" };
+
+	WRITE_KERNEL(bzimage);
+	for (int i = 0; i < 2; i++) {
+		START("--kernel", self->path, "--memory", "16", "--stats", "--cpus", cpus[i]);
+		ASSERT_TRUE(program_await_line(&self->program));
+		for (int again = 0; again < 3; again++) {
+			ASSERT_EQ(0, kill(self->program.pid, SIGUSR1));
+			ASSERT_TRUE(program_await_complaint(&self->program, "first instruction"));
+			ASSERT_TRUE(program_await_complaint(&self->program, "serial port, writes"));
+		}
+		PRESS("q");
+		program_wait(&self->program);
+		EXPECT_EQ(0, self->program.status);
+		/* And once more at the end. */
+		EXPECT_TRUE(contains(self->program.complained, "first instruction after "));
+		EXPECT_FALSE(contains(self->program.complained, "sandbox"));
+	}
 }
 
 /* ---- the console ---- */

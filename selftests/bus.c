@@ -133,4 +133,33 @@ TEST_F(bus, a_handler_can_stop_the_guest)
 	EXPECT_EQ(BUS_STOP, bus_read(self->bus, BUS_MMIO, 0x1000, &value, 1));
 }
 
+TEST_F(bus, a_measured_bus_times_each_access_wherever_its_range_is)
+{
+	const struct bus_times *times;
+	uint32_t value = 0;
+
+	ASSERT_EQ(0, recorder_add(&self->a, self->bus, BUS_MMIO, 0x1000, 0x100));
+	bus_read(self->bus, BUS_MMIO, 0x1000, &value, 4);
+	EXPECT_EQ(NULL, bus_times(self->bus));
+	bus_measure(self->bus);
+	ASSERT_EQ(0, recorder_add(&self->b, self->bus, BUS_MMIO, 0x2000, 0x100));
+	bus_read(self->bus, BUS_MMIO, 0x1000, &value, 4);
+	bus_write(self->bus, BUS_MMIO, 0x2000, &value, 4);
+	ASSERT_EQ(0, bus_remove(self->bus, BUS_MMIO, 0x1000));
+	ASSERT_EQ(0, recorder_add(&self->a, self->bus, BUS_MMIO, 0x8000, 0x100));
+	bus_read(self->bus, BUS_MMIO, 0x8000, &value, 4);
+	bus_read(self->bus, BUS_MMIO, 0x1000, &value, 4);
+	times = bus_times(self->bus);
+	ASSERT_NE(NULL, times);
+	EXPECT_EQ(&self->b, times->opaque);
+	EXPECT_EQ(0, histogram_count(&times->reads));
+	EXPECT_EQ(1, histogram_count(&times->writes));
+	times = times->next;
+	ASSERT_NE(NULL, times);
+	EXPECT_EQ(&self->a, times->opaque);
+	EXPECT_EQ(2, histogram_count(&times->reads));
+	EXPECT_EQ(0, histogram_count(&times->writes));
+	EXPECT_EQ(NULL, times->next);
+}
+
 TEST_HARNESS_MAIN

@@ -59,7 +59,8 @@ static void write_function(void *opaque, uint32_t offset, const void *data, uint
 	see(opaque, true, offset, data, len);
 }
 
-static const struct pci_function_ops function_ops = { read_function, write_function };
+static const struct pci_function_ops function_ops = { .read = read_function,
+						      .write = write_function };
 
 FIXTURE_SETUP(bridge)
 {
@@ -445,10 +446,10 @@ TEST_F(liar, a_64_bit_bar_may_go_above_4_gib)
 	set_bar(self->server, 2, 0x2000,
 		PCI_BASE_ADDRESS_MEM_TYPE_64 | PCI_BASE_ADDRESS_MEM_PREFETCH);
 	ASSERT_EQ(0, open_liar(self));
-	irq_machine_set_config(&self->im, 1, PCI_BASE_ADDRESS_3, PCI_HOST_HIGH_BASE >> 32);
-	EXPECT_EQ(PCI_HOST_HIGH_BASE | 0xd0000000, vfio_pci_bar(self->dev, 2)->base);
+	irq_machine_set_config(&self->im, 1, PCI_BASE_ADDRESS_3, MACHINE_HIGH_MMIO_BASE >> 32);
+	EXPECT_EQ(MACHINE_HIGH_MMIO_BASE | 0xd0000000, vfio_pci_bar(self->dev, 2)->base);
 	EXPECT_EQ(0x77777777,
-		  irq_machine_read(&self->im, (PCI_HOST_HIGH_BASE | 0xd0000000) + 0x1ffc));
+		  irq_machine_read(&self->im, (MACHINE_HIGH_MMIO_BASE | 0xd0000000) + 0x1ffc));
 	EXPECT_EQ(UINT32_MAX, irq_machine_read(&self->im, 0xd0000000));
 	irq_machine_set_config(&self->im, 1, PCI_BASE_ADDRESS_3, UINT32_MAX);
 	EXPECT_FALSE(vfio_pci_bar(self->dev, 2)->placed);
@@ -468,6 +469,31 @@ TEST_F(liar, a_rom_is_where_the_guest_puts_it_and_only_when_enabled)
 	irq_machine_set_config(&self->im, 1, PCI_ROM_ADDRESS, 0xe0000001);
 	EXPECT_EQ(0x77777777, irq_machine_read(&self->im, 0xe0000000));
 	EXPECT_EQ(UINT32_MAX, irq_machine_read(&self->im, 0xe0001800));
+}
+
+TEST_F(liar, a_bar_that_was_over_another_devices_is_there_as_soon_as_that_moves)
+{
+	struct vfio_pci_options options = { .socket = "other" };
+	struct fake_server *server;
+	struct vfio_pci *other;
+
+	NEEDS_KVM();
+	server = fake_server_new();
+	set_bar(self->server, 0, 0x1000, 0);
+	set_bar(server, 0, 0x1000, 0);
+	ASSERT_EQ(0, open_liar(self));
+	ASSERT_EQ(0, fake_server_connect(server, 5000, &options.client));
+	ASSERT_EQ(0, vfio_pci_open(&self->im.machine, &options, &other));
+	capture_start(&self->said);
+	irq_machine_set_config(&self->im, 2, PCI_BASE_ADDRESS_0, 0xd0000000);
+	EXPECT_FALSE(vfio_pci_bar(other, 0)->placed);
+	irq_machine_set_config(&self->im, 1, PCI_BASE_ADDRESS_0, 0xd0004000);
+	EXPECT_TRUE(vfio_pci_bar(other, 0)->placed);
+	EXPECT_EQ(0xd0000000, vfio_pci_bar(other, 0)->base);
+	EXPECT_EQ(0x77777777, irq_machine_read(&self->im, 0xd0000ffc));
+	capture_end(&self->said);
+	EXPECT_EQ(1, capture_lines(&self->said, "BAR 0 is nowhere"));
+	vfio_pci_close(other);
 }
 
 TEST_F(liar, a_header_of_another_type_reads_as_type_0)

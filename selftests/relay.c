@@ -152,6 +152,23 @@ TEST_F(relay, a_shared_bus_is_accessed_on_one_thread)
 	EXPECT_EQ(THREADS * CALLS, bus_stats(self->bus)->stray_reads);
 }
 
+static int note_call(void *done)
+{
+	*(bool *)done = true;
+	return 0;
+}
+
+/* Nobody would ever do it. */
+TEST_F(relay, a_call_to_one_that_has_served_to_the_end_is_refused)
+{
+	bool done = false;
+
+	relay_end(self->relay);
+	relay_serve(self->relay, 1);
+	EXPECT_EQ(-ESHUTDOWN, relay_call(self->relay, note_call, &done));
+	EXPECT_FALSE(done);
+}
+
 /* ---- what a range can do on any thread ---- */
 
 #define PLACES 2
@@ -208,7 +225,9 @@ static int take_over(void *opaque, uint64_t offset, const void *data, uint32_t l
 	return 0;
 }
 
-static const struct bus_ops room_ops = { answer_over, take_over, try_answer, try_take };
+static const struct bus_ops room_ops = {
+	.read = answer_over, .write = take_over, .try_read = try_answer, .try_write = try_take
+};
 
 static const uint64_t places[PLACES] = { 0x1000, 0x5000 };
 

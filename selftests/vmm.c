@@ -71,8 +71,10 @@ static const struct {
 } mistakes[] = {
 	{ { "--stats" }, "no --payload FILE" },
 	{ { "file" }, "'file': not an option" },
-	{ { "--memory", "1x" }, "--memory 1x: wants a number, 3328 at most" },
-	{ { "--memory", "4096" }, "--memory 4096: wants a number, 3328 at most" },
+	{ { "--memory", "1x" }, "--memory 1x: wants a number, 1048576 at most" },
+	{ { "--memory", "1048577" }, "--memory 1048577: wants a number, 1048576 at most" },
+	{ { "--payload", "x", "--memory", "3329" },
+	  "--memory: a --payload reaches 3328 at most" },
 	{ { "--memory", "-1" }, "--memory -1: wants a number" },
 	{ { "--cpu", "a" }, "--cpu a: wants a number" },
 	{ { "--cpus", "0" }, "--cpus 0: wants 1 at least" },
@@ -91,6 +93,14 @@ static const struct {
 	{ { "--device", "vfio-user,slot=32" }, "slot 32: wants a number, 31 at most" },
 	{ { "--device", "vfio-user,slot=0" }, "slot 0 is the host bridge's" },
 	{ { "--device", "vfio-user,socket" }, "wants vfio-user,key=value..." },
+	{ { "--device", "vfio-user,socket=a,slot=2,socket=b" }, "socket= is there twice" },
+	{ { "--sandbox", "no" }, "--sandbox no: wants on or off" },
+	{ { "--payloda", "x" }, "--payloda: no such option; try --help" },
+	{ { "--memory" }, "--memory: wants a value" },
+	{ { "--stats=1" }, "--stats=1: takes no value" },
+	{ { "-h" }, "-h: no such option" },
+	{ { "--payload", "x", "--cpu", "1023" },
+	  "--cpu 1023: no CPU that this process may run on" },
 };
 
 TEST_F(vmm, a_mistake_is_named_in_one_line_and_the_status_is_1)
@@ -107,14 +117,6 @@ TEST_F(vmm, a_mistake_is_named_in_one_line_and_the_status_is_1)
 			       self->program.complained);
 		}
 	}
-}
-
-TEST_F(vmm, an_unknown_option_is_named)
-{
-	RUN("--payloda", "x");
-	EXPECT_EQ(1, self->program.status);
-	EXPECT_TRUE(contains(self->program.complained, "--payloda"));
-	EXPECT_TRUE(contains(self->program.complained, "--help"));
 }
 
 /* ---- what has to be there ---- */
@@ -162,6 +164,24 @@ TEST_F(vmm, a_payload_that_is_missing_empty_or_too_large_is_named)
 	RUN("--payload", "/tmp");
 	EXPECT_EQ(1, self->program.status);
 	EXPECT_TRUE(contains(self->program.complained, "/tmp: Is a directory"));
+	RUN("--payload", "/dev/null");
+	EXPECT_EQ(1, self->program.status);
+	EXPECT_TRUE(is_one_line(self->program.complained));
+	EXPECT_TRUE(contains(self->program.complained, "/dev/null: not a regular file"));
+}
+
+TEST_F(vmm, a_kernel_that_is_missing_or_none_is_named)
+{
+	NEEDS_KVM();
+	RUN("--kernel", "/tmp/fastpath-no-kernel");
+	EXPECT_EQ(1, self->program.status);
+	EXPECT_TRUE(is_one_line(self->program.complained));
+	EXPECT_TRUE(contains(self->program.complained,
+			     "kernel /tmp/fastpath-no-kernel: No such file or directory"));
+	RUN("--kernel", self->hello);
+	EXPECT_EQ(1, self->program.status);
+	EXPECT_TRUE(is_one_line(self->program.complained));
+	EXPECT_TRUE(contains(self->program.complained, "no kernel: neither bzImage"));
 }
 
 /* ---- runs ---- */
@@ -272,6 +292,53 @@ TEST_F(vmm, hello_rings_every_doorbell_by_fd_and_all_are_heard)
 	EXPECT_TRUE(contains(self->program.complained, " 0 writes; by ioeventfd 7 of 7 doorbells"));
 }
 
+BARE_GUEST(waits, "mov $" BARE_CONSOLE ", %ecx\n movb $'x', (%rcx)\n movb $10, (%rcx)\n"
+		  "0: jmp 0b\n");
+
+TEST_F(vmm, stats_say_what_left_the_guest_where_to_and_by_which_roads_it_need_not)
+{
+	static const char *const lines[] = {
+		"first instruction after ",
+		"exits, from KVM_RUN's return on ",
+		"\n  write to memory ",
+		"\n  mailboxes, writes ",
+		"BAR 2, reads ",
+		"\n  +0x8c0, 4 bytes: ioeventfd\n",
+		"\n  +0x940, 4 bytes: ioeventfd for 0xfa\n",
+		"\n  +0x200, 256 bytes: ",
+		"\n  +0x2000, 12288 bytes: memory slot\n",
+		"looking for answers found ",
+	};
+	char device[160];
+
+	NEEDS_KVM();
+	testdev_server_start(&self->served);
+	snprintf(device, sizeof(device), "vfio-user,socket=%s", self->served.path);
+	RUN("--device", device, "--payload", self->hello, "--stats", "--wait", "spin=50");
+	EXPECT_EQ(0, self->program.status);
+	for (size_t i = 0; i < sizeof(lines) / sizeof(*lines); i++) {
+		EXPECT_TRUE(contains(self->program.complained, lines[i]))
+		{
+			TH_LOG("'%s' is not in: %s", lines[i], self->program.complained);
+		}
+	}
+}
+
+TEST_F(vmm, sigusr1_has_stats_said_while_the_guest_runs)
+{
+	NEEDS_KVM();
+	ASSERT_EQ(0, write_payload(self->payload, BARE_CODE(waits)));
+	START("--payload", self->payload, "--stats");
+	ASSERT_TRUE(program_await_line(&self->program));
+	for (int i = 0; i < 3; i++) {
+		ASSERT_EQ(0, kill(self->program.pid, SIGUSR1));
+		ASSERT_TRUE(program_await_complaint(&self->program, "mailboxes, writes"));
+	}
+	ASSERT_EQ(0, kill(self->program.pid, SIGTERM));
+	program_wait(&self->program);
+	EXPECT_EQ(128 + SIGTERM, self->program.status);
+}
+
 TEST_F(vmm, hello_without_io_fds_rings_by_socket)
 {
 	char device[160];
@@ -298,8 +365,22 @@ TEST_F(vmm, over_tcp_all_goes_by_message)
 	EXPECT_TRUE(contains(self->program.complained, " 1000 writes; by ioeventfd none"));
 }
 
-BARE_GUEST(waits, "mov $" BARE_CONSOLE ", %ecx\n movb $'x', (%rcx)\n movb $10, (%rcx)\n"
-		  "0: jmp 0b\n");
+/* What a line of /proc/PID/status says. */
+static bool status_says(pid_t pid, const char *line)
+{
+	char path[64], text[4096];
+	size_t n = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", pid);
+	file = fopen(path, "r");
+	if (file) {
+		n = fread(text, 1, sizeof(text) - 1, file);
+		fclose(file);
+	}
+	text[n] = '\0';
+	return contains(text, line);
+}
 
 TEST_F(vmm, sigterm_and_sigint_end_it_and_are_its_status)
 {
@@ -315,6 +396,36 @@ TEST_F(vmm, sigterm_and_sigint_end_it_and_are_its_status)
 		EXPECT_EQ(128 + signals[i], self->program.status);
 		EXPECT_STREQ("", self->program.complained);
 	}
+}
+
+/* ---- the sandbox ---- */
+
+TEST_F(vmm, while_a_guest_runs_it_is_confined)
+{
+	NEEDS_KVM();
+	if (program_without_sandbox())
+		SKIP(return, "no sandbox where a sanitizer looks on");
+	ASSERT_EQ(0, write_payload(self->payload, BARE_CODE(waits)));
+	START("--payload", self->payload);
+	ASSERT_TRUE(program_await_line(&self->program));
+	EXPECT_TRUE(status_says(self->program.pid, "\nSeccomp:\t2\n"));
+	EXPECT_TRUE(status_says(self->program.pid, "\nNoNewPrivs:\t1\n"));
+	EXPECT_TRUE(status_says(self->program.pid, "\nCapEff:\t0000000000000000\n"));
+	ASSERT_EQ(0, kill(self->program.pid, SIGTERM));
+	program_wait(&self->program);
+	EXPECT_STREQ("", self->program.complained);
+}
+
+TEST_F(vmm, sandbox_off_confines_nothing)
+{
+	NEEDS_KVM();
+	ASSERT_EQ(0, write_payload(self->payload, BARE_CODE(waits)));
+	START("--payload", self->payload, "--sandbox", "off");
+	ASSERT_TRUE(program_await_line(&self->program));
+	EXPECT_TRUE(status_says(self->program.pid, "\nSeccomp:\t0\n"));
+	EXPECT_TRUE(status_says(self->program.pid, "\nNoNewPrivs:\t0\n"));
+	ASSERT_EQ(0, kill(self->program.pid, SIGTERM));
+	program_wait(&self->program);
 }
 
 TEST_HARNESS_MAIN

@@ -50,6 +50,7 @@ static void note_dma(struct fake_server *server, struct message *msg)
 	memcpy(&map, msg->body, sizeof(map));
 	server->dma_address = map.address;
 	server->dma_size = map.size;
+	server->dma_offset = map.offset;
 	server->dma_fd = msg->has_fd;
 }
 

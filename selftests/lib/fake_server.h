@@ -39,7 +39,7 @@ struct fake_server {
 	/* Has been seen. */
 	unsigned int calls[WIRE_CMD_END];
 	unsigned int posted;
-	uint64_t dma_address, dma_size;
+	uint64_t dma_address, dma_size, dma_offset; /* of the last DMA_MAP */
 	bool dma_fd;
 	uint32_t last_region;
 	uint64_t last_offset;

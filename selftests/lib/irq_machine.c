@@ -42,6 +42,8 @@ int irq_machine_open(struct irq_machine *im)
 	if (ret)
 		return ret;
 	machine->windows[BUS_MMIO] = (struct window){ MACHINE_MMIO_BASE, MACHINE_MMIO_END };
+	machine->high_mmio = (struct window){ MACHINE_HIGH_MMIO_BASE,
+					      MACHINE_HIGH_MMIO_BASE + MACHINE_HIGH_MMIO_BYTES };
 	machine->windows[BUS_PIO] = (struct window){ MACHINE_PIO_BASE, MACHINE_PIO_END };
 	im->vcpu = ioctl(machine->vm->fd, KVM_CREATE_VCPU, 0);
 	if (im->vcpu < 0 || ioctl(im->vcpu, KVM_GET_LAPIC, &apic))

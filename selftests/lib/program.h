@@ -19,6 +19,9 @@ struct program {
 	char complained[16384]; /* to stderr */
 };
 
+/* The sanitizers do at a program's end what no sandbox allows: fastpath-vmm runs without one then. */
+bool program_without_sandbox(void);
+
 /* Where `name` ("fastpath-vmm", "payload/hello.bin") was built, valid until the next call. */
 const char *program_path(const char *name);
 

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "confine.h"
+
+#include <errno.h>
+#include <linux/capability.h>
+#include <linux/landlock.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <ucontext.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "log.h"
+
+/* The most that KVM's programs ever ask for is looked at first: a filter is run through in order. */
+#define FIRST 255
+
+/* What Linux 5.13 knows of files: all ways to get at one by its name. */
+#define ALL_OF_FILES (LANDLOCK_ACCESS_FS_MAKE_SYM * 2 - 1)
+
+#define MAX_CALLS 512u
+
+#ifndef SYS_SECCOMP /* a siginfo's si_code; glibc 2.36 has it not */
+#define SYS_SECCOMP 1
+#endif
+
+/* ---- what is refused is said ---- */
+
+/* Names, as the handler of a signal can't ask for them; and whether the log has had one. */
+static char *names[MAX_CALLS];
+static bool said[MAX_CALLS];
+
+static void name_calls(void)
+{
+	for (unsigned int i = 0; i < MAX_CALLS; i++)
+		if (!names[i])
+			names[i] = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE, (int)i);
+}
+
+/* In place of the system call. Anything else that sends a SIGSYS is none of ours. */
+static void refuse(int sig, siginfo_t *info, void *context)
+{
+	ucontext_t *interrupted = context;
+	unsigned int call = (unsigned int)info->si_syscall;
+
+	(void)sig;
+	if (info->si_code != SYS_SECCOMP)
+		return;
+	interrupted->uc_mcontext.gregs[REG_RAX] = -EPERM;
+	if (call < MAX_CALLS && __atomic_exchange_n(&said[call], true, __ATOMIC_RELAXED))
+		return;
+	log_warn("the sandbox refuses system call %u (%s)", call,
+		 call < MAX_CALLS && names[call] ? names[call] : "unknown");
+}
+
+static void hear_of_refusals(void)
+{
+	const struct sigaction action = { .sa_sigaction = refuse, .sa_flags = SA_SIGINFO };
+
+	name_calls();
+	sigaction(SIGSYS, &action, NULL);
+}
+
+/* ---- the parts ---- */
+
+static int failed(const char *what, int err)
+{
+	log_error("the sandbox: %s: %s", what, strerror(err));
+	return -err;
+}
+
+static int drop_capabilities(void)
+{
+	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
+	const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
+
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+		return failed("PR_SET_NO_NEW_PRIVS", errno);
+	return syscall(SYS_capset, &header, none) ? failed("capset", errno) : 0;
+}
+
+/* A set of rules that has none forbids what it handles. No Landlock is no error. */
+static int close_files(void)
+{
+	const struct landlock_ruleset_attr attr = { .handled_access_fs = ALL_OF_FILES };
+	CLEANUP_CLOSE int fd = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
+
+	if (fd < 0) {
+		log_debug("the sandbox: no Landlock: %s", strerror(errno));
+		return 0;
+	}
+	return syscall(SYS_landlock_restrict_self, fd, 0) ? failed("Landlock", errno) : 0;
+}
+
+static int add_rule(scmp_filter_ctx filter, const struct confine_rule *rule)
+{
+	uint32_t action = rule->refusal ? SCMP_ACT_ERRNO((uint32_t)rule->refusal) : SCMP_ACT_ALLOW;
+	const struct scmp_arg_cmp condition = {
+		.arg = rule->arg,
+		.op = SCMP_CMP_MASKED_EQ,
+		.datum_a = rule->mask,
+		.datum_b = rule->value,
+	};
+
+	return seccomp_rule_add_array(filter, action, rule->call, rule->mask ? 1 : 0, &condition);
+}
+
+static int fill(scmp_filter_ctx filter, const struct confine_rule *rules, size_t nr)
+{
+	int ret = seccomp_attr_set(filter, SCMP_FLTATR_CTL_TSYNC, 1);
+
+	/* capabilities are dropped by now, and with them what would do without this */
+	if (!ret)
+		ret = seccomp_attr_set(filter, SCMP_FLTATR_CTL_NNP, 1);
+	for (size_t i = 0; i < nr && !ret; i++)
+		ret = add_rule(filter, &rules[i]);
+	if (!ret)
+		ret = seccomp_syscall_priority(filter, SYS_ioctl, FIRST);
+	return ret;
+}
+
+static int filter_calls(const struct confine_rule *rules, size_t nr)
+{
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_TRAP);
+	int ret;
+
+	if (!filter)
+		return failed("seccomp", ENOMEM);
+	ret = fill(filter, rules, nr);
+	if (!ret)
+		ret = seccomp_load(filter);
+	seccomp_release(filter);
+	return ret ? failed("seccomp", -ret) : 0;
+}
+
+int confine(const struct confine_rule *rules, size_t nr)
+{
+	int ret;
+
+	hear_of_refusals();
+	ret = drop_capabilities();
+	if (!ret)
+		ret = close_files();
+	return ret ? ret : filter_calls(rules, nr);
+}
