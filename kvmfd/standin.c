@@ -12,12 +12,26 @@
 #include "log.h"
 #include "wire.h"
 
+/* A command, and its turn to be the one in flight. On the stack of the thread that wants it done. */
+struct turn {
+	const struct wire_ioregion_cmd *cmd;
+	int ret; /* of sending it */
+	int64_t deadline;
+	struct fpc_wait wait;
+	bool has_begun;
+	pthread_cond_t begun;
+	struct turn *next;
+};
+
 struct standin {
 	int fd; /* borrowed */
+	int64_t timeout_ns;
 	pthread_mutex_t lock;
 	struct fpc_wait wait;
-	int64_t timeout_ns;
-	bool lost;
+	bool busy;	    /* it is somebody's turn */
+	bool lost;	    /* his to change */
+	struct turn *first; /* of those that wait */
+	struct turn **last;
 };
 
 static int64_t now_ns(void)
@@ -47,6 +61,7 @@ int standin_open(int fd, struct fpc_wait wait, unsigned int timeout_ms, struct s
 		.lock = PTHREAD_MUTEX_INITIALIZER,
 		.wait = wait,
 		.timeout_ns = timeout_ms * 1000000ll,
+		.last = &standin->first,
 	};
 	*out = standin;
 	return 0;
@@ -97,9 +112,10 @@ static int put(struct standin *standin, const struct wire_ioregion_cmd *cmd, int
 }
 
 /* Looks for the answer without sleeping, as long as the policy says. */
-static ssize_t spin(struct standin *standin, struct wire_ioregion_resp *resp)
+static ssize_t spin(struct standin *standin, const struct turn *turn,
+		    struct wire_ioregion_resp *resp)
 {
-	int64_t end = now_ns() + standin->wait.spin_us * 1000ll;
+	int64_t end = now_ns() + turn->wait.spin_us * 1000ll;
 	ssize_t n;
 
 	do
@@ -108,38 +124,81 @@ static ssize_t spin(struct standin *standin, struct wire_ioregion_resp *resp)
 	return n;
 }
 
-static int get(struct standin *standin, struct wire_ioregion_resp *resp, int64_t deadline)
+static int get(struct standin *standin, const struct turn *turn, struct wire_ioregion_resp *resp)
 {
 	ssize_t n = -1;
 
 	errno = EAGAIN;
-	if (standin->wait.mode == FPC_WAIT_SPIN)
-		n = spin(standin, resp);
+	if (turn->wait.mode == FPC_WAIT_SPIN)
+		n = spin(standin, turn, resp);
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		do
 			n = recv(standin->fd, resp, sizeof(*resp), MSG_TRUNC);
-		while (n < 0 && errno == EINTR && now_ns() < deadline);
+		while (n < 0 && errno == EINTR && now_ns() < turn->deadline);
 	return n == sizeof(*resp) ? 0 : lose(standin, "answer", n, -ECONNRESET);
+}
+
+/* ---- turns: one after another, first come first served ---- */
+
+/* Under the lock. What was waited until here is not the server's fault. */
+static void begin(struct standin *standin, struct turn *turn)
+{
+	turn->wait = standin->wait;
+	turn->deadline = now_ns() + standin->timeout_ns;
+	turn->ret = standin->lost ? -ENOTCONN : put(standin, turn->cmd, turn->deadline);
+	turn->has_begun = true;
+}
+
+static int take_turn(struct standin *standin, struct turn *turn)
+{
+	pthread_mutex_lock(&standin->lock);
+	if (!standin->busy) {
+		standin->busy = true;
+		begin(standin, turn);
+	} else {
+		*standin->last = turn;
+		standin->last = &turn->next;
+	}
+	while (!turn->has_begun)
+		pthread_cond_wait(&turn->begun, &standin->lock);
+	pthread_mutex_unlock(&standin->lock);
+	return turn->ret;
+}
+
+/*
+ * The next one's command is sent for it, before it is woken: the server need not wait until it is
+ * awake.
+ */
+static void pass_turn(struct standin *standin)
+{
+	struct turn *next;
+
+	pthread_mutex_lock(&standin->lock);
+	next = standin->first;
+	standin->busy = next;
+	if (next) {
+		standin->first = next->next;
+		if (!standin->first)
+			standin->last = &standin->first;
+		begin(standin, next);
+		pthread_cond_signal(&next->begun);
+	}
+	pthread_mutex_unlock(&standin->lock);
 }
 
 /* Sends the command, and awaits the answer if it asks for one; *data is a read's value then. */
 static int command(struct standin *standin, struct wire_ioregion_cmd *cmd, uint64_t *data)
 {
+	struct turn turn = { .cmd = cmd, .begun = PTHREAD_COND_INITIALIZER };
 	struct wire_ioregion_resp resp;
-	int64_t deadline;
-	int ret = -ENOTCONN;
+	int ret = take_turn(standin, &turn);
 
-	pthread_mutex_lock(&standin->lock);
-	/* What was waited for its turn is not the server's fault. */
-	deadline = now_ns() + standin->timeout_ns;
-	if (!standin->lost)
-		ret = put(standin, cmd, deadline);
 	if (!ret && cmd->size_resp & WIRE_IOREGION_RESP) {
-		ret = get(standin, &resp, deadline);
+		ret = get(standin, &turn, &resp);
 		if (!ret)
 			*data = resp.data;
 	}
-	pthread_mutex_unlock(&standin->lock);
+	pass_turn(standin);
 	return ret;
 }
 
