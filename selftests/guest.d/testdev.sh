@@ -29,15 +29,34 @@ interrupts_agree() {
 	done
 }
 
+serve_testdevs() {
+	serve testdev,socket=1.sock,id=1 testdev,socket=2.sock,id=2
+}
+
+# QEMU does not connect again: selftests/qemu.sh has what it does.
+the_next_server_takes_over() {
+	[ "$monitor" = fastpath-vmm ] || return 0
+	kill_server
+	guest 'checks gone 0'
+	serve_testdevs
+	guest 'checks back 0'
+	check_equal "the next server has heard of 10,000 doorbells by eventfd" \
+		"$(counted testdev 'region 2 rings by eventfd')" 10000
+	guest 'checks msix 0'
+	check_equal "and has fired as many MSI-X as the guest has taken" \
+		"$(counted testdev 'irqs MSI-X')" "${told[MSI-X]}"
+}
+
 # with CPUS COMMAND...: those in a guest with as many vCPUs, and what is to be seen from both ends.
 with() {
-	serve testdev,socket=1.sock,id=1 testdev,socket=2.sock,id=2
+	serve_testdevs
 	boot "$1" 1.sock 2.sock
 	guest 'checks count 2' 'checks id 0' 'checks id 1' "${@:2}" 'checks storm 1' 'checks move 1' \
 		'modules uio uio_pci_generic' 'checks intx 0' 'checks msi 0' 'checks msix 0'
 	the_server_heard_all_doorbells
 	interrupts_agree
 	check "the server has refused nothing" no_refusals
+	the_next_server_takes_over
 	power_off
 	no_doorbell_left_the_guest
 	end_server

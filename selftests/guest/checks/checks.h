@@ -47,6 +47,7 @@ struct pci {
 #define TESTDEV_BAR2 2u
 #define TESTDEV_MSIX_BAR 4u
 #define TESTDEV_HEARS_SECONDS 5
+#define TESTDEV_BACK_SECONDS 20
 
 #define PUPPET_DEVICE 0x00f7u /* of puppet.json; the vendor is testdev's */
 
@@ -103,6 +104,6 @@ typedef void check_fn(struct pci *pci);
 
 check_fn check_config, check_id, check_registers, check_doorbells, check_storm, check_move,
 	check_memory_tests, check_io_tests, check_dma, check_intx, check_msi, check_msix,
-	check_vfio, check_gone, check_puppet, check_puppet_config, check_puppet_msix;
+	check_vfio, check_gone, check_back, check_puppet, check_puppet_config, check_puppet_msix;
 
 #endif

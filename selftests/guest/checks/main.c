@@ -33,6 +33,7 @@ static const struct check {
 	{ "msix", check_msix, false },
 	{ "vfio", check_vfio, false },
 	{ "gone", check_gone, false },
+	{ "back", check_back, false },
 	{ "puppet", check_puppet, true },
 	{ "puppet-config", check_puppet_config, true },
 	{ "puppet-msix", check_puppet_msix, true },

@@ -217,6 +217,19 @@ void check_storm(struct pci *pci)
 	tell("storm", loads());
 }
 
+/* The server has died, and there is another one. */
+void check_back(struct pci *pci)
+{
+	volatile uint8_t *bar = pci_map(pci, TESTDEV_BAR2);
+	time_t end = time(NULL) + TESTDEV_BACK_SECONDS;
+
+	while (load(bar, 4) != TESTDEV_MAGIC && time(NULL) < end)
+		;
+	expect_equal(load(bar, 4), TESTDEV_MAGIC, "the device of the next server is where it was");
+	expect_equal(rung(bar, TESTDEV_ANY), 0, "it starts anew");
+	check_storm_at(bar, "10,000 doorbells, and the next server counts 10,000");
+}
+
 /* To where Linux does not know of, and back. */
 void check_move(struct pci *pci)
 {
