@@ -187,13 +187,13 @@ $B/payload/%.o: $B/payload/%.bin
 		'fp_payload_$*_start: .incbin "$<"' 'fp_payload_$*_end: .byte 0' \
 		'.section .note.GNU-stack,"",@progbits' | $(CC) -c -x assembler -o $@ -
 
-# A program for QEMU's guest, which has no libraries.
-QEMU_GUEST := $(wildcard selftests/qemu/*.c)
+# A program for Linux guests, which have no libraries.
+GUEST_CHECKS := $(wildcard selftests/guest/checks/*.c)
 
-$B/qemu-guest: $(QEMU_GUEST) selftests/qemu/guest.h devices/testdev.h core/fastpath.h $B/.flags
+$B/guest-checks: $(GUEST_CHECKS) $(wildcard selftests/guest/checks/*.h) devices/testdev.h core/fastpath.h $B/.flags
 	$(call say,LD,$@)
-	$(Q)$(CC) -std=gnu17 $(DEFINES) $(WARNINGS) -O2 -g -static -iquotecore -iquotedevices \
-		-o $@ $(QEMU_GUEST)
+	$(Q)$(CC) -std=gnu17 $(DEFINES) $(WARNINGS) -O2 -s -static -iquotecore -iquotedevices \
+		-o $@ $(GUEST_CHECKS)
 
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -292,9 +292,8 @@ $B/fastpathd@.service: core/fastpathd@.service.in $B/.places
 TESTS ?= $(basename $(notdir $(TEST_MAINS) $(wildcard selftests/*.sh)))
 test_path = $(if $(wildcard selftests/$1.sh),selftests/$1.sh,$B/selftests/$1)
 TEST_PATHS := $(foreach test,$(TESTS),$(call test_path,$(test)))
-QEMU_PARTS := $(if $(filter qemu,$(TESTS)),$B/qemu-guest) \
-	$(if $(filter qemu qemu_virtio vsock guest,$(TESTS)),build/qemu/made-by) \
-	$(if $(filter guest,$(TESTS)),$(GUEST_TEST_MAINS:%.c=$B/%))
+QEMU_PARTS := $(if $(filter qemu qemu_virtio vsock guest,$(TESTS)),build/qemu/made-by) \
+	$(if $(filter qemu guest,$(TESTS)),$B/guest-checks $(GUEST_TEST_MAINS:%.c=$B/%))
 # What the scripts tcp and vsock run.
 AGAIN := $(if $(filter tcp vsock,$(TESTS)),$(addprefix $B/selftests/,\
 	commands feature in_flight pci stream transport))
@@ -329,6 +328,15 @@ endef
 
 check-nested: all $(NESTED_PARTS) ## those that need KVM, in QEMU on Debian's kernel
 	$(call nested,build/qemu/vmlinuz,build/qemu/modules,$B/nested)
+
+# KVM_UNIT_TESTS is where they were built; VMEXIT are tests of theirs.
+VMEXIT ?= pci-mem pci-io
+
+vmexit: all $(GUEST_TEST_MAINS:%.c=$B/%) $B/guest-checks build/qemu/made-by ## kvm-unit-tests' vmexit with testdev, in QEMU; KVM_UNIT_TESTS=DIR
+	$(Q)FASTPATH_BUILD=$(abspath $B) NESTED_FILES=$(or $(KVM_UNIT_TESTS),$(error \
+		make vmexit wants KVM_UNIT_TESTS=DIR))/x86/vmexit.flat selftests/nested/boot \
+		build/qemu/vmlinuz build/qemu/modules $B/vmexit "300 selftests/guest/vmexit $(VMEXIT)"
+	$(Q)cat $B/vmexit/vmexit.tap
 
 kernel: build/.deps-kernel ## Linux 6.1 with ioregionfd, into build/kernel (minutes the first time, 2 GB)
 	$(Q)kvmfd/kernel/build build/kernel
@@ -458,5 +466,5 @@ help: ## this
 	@awk -F': .*## ' '/^[a-z-]+:.*## / { printf "make %-13s%s\n", $$1, $$2 }' Makefile
 	@echo 'CC=gcc|clang  SAN=address,undefined|thread  V=1  JOBS=N (tests at a time)  CFLAGS=  LDFLAGS='
 
-.PHONY: all check check-qemu check-guest check-nested check-kernel bench-kernel kernel fuzz fuzz-programs soak bench lint format deps \
+.PHONY: all check check-qemu check-guest vmexit check-nested check-kernel bench-kernel kernel fuzz fuzz-programs soak bench lint format deps \
 	deps-lint install deb clean help

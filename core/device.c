@@ -389,7 +389,7 @@ int device_reset(struct fp_device *dev)
 	migration_reset(dev);
 	pci_reset(&dev->pci);
 	pci_msix_reset(dev);
-	irq_level(&dev->irqs[FP_INTX], false);
+	fp_irq_level(dev, false);
 	dev->is_resetting = true; /* it may be done before reset() returns */
 	if (dev->class_->reset)
 		ret = dev->class_->reset(dev);
@@ -474,7 +474,11 @@ void *fp_dma(struct fp_device *dev, uint64_t iova, size_t len, bool write)
 
 int fp_irq_level(struct fp_device *dev, bool high)
 {
-	return irq_level(&dev->irqs[FP_INTX], high);
+	int ret = irq_level(&dev->irqs[FP_INTX], high);
+
+	if (!ret)
+		pci_set_intx(&dev->pci, high);
+	return ret;
 }
 
 int fp_irq_trigger(struct fp_device *dev, enum fp_irq_index index, uint32_t number)

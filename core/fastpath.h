@@ -544,9 +544,10 @@ FP_PUBLIC int fp_irq_trigger(struct fp_device *dev, enum fp_irq_index index, uin
 
 /*
  * Holds INTx high, or lets go of it: while it is high it fires, once, and again each time that the
- * client unmasks it, as the guest's end of interrupt does. For a device with several reasons, of
- * which a guest may have dealt with one. It is the device's, whoever the client is; a reset lowers
- * it, and load() has to raise it anew. 0; -EINVAL when the device has no INTx.
+ * client unmasks it, as the guest's end of interrupt does. The Status register says so, too. For a
+ * device with several reasons, of which a guest may have dealt with one. It is the device's, whoever
+ * the client is; a reset lowers it, and load() has to raise it anew. 0; -EINVAL when the device has
+ * no INTx.
  */
 FP_PUBLIC int fp_irq_level(struct fp_device *dev, bool high);
 

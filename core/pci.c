@@ -133,6 +133,11 @@ void pci_set_serial(struct pci *pci, uint64_t serial)
 	memcpy(&pci->bytes[pci->serial], &serial, sizeof(serial));
 }
 
+void pci_set_intx(struct pci *pci, bool high)
+{
+	pci->intx = high;
+}
+
 void pci_reset(struct pci *pci)
 {
 	memcpy(pci->bytes, pci->initial, sizeof(pci->bytes));
@@ -181,12 +186,19 @@ int pci_load(struct pci *pci, const uint8_t *bytes)
 	return 0;
 }
 
+static void read_bytes(const struct pci *pci, uint64_t offset, uint8_t *to, uint32_t size)
+{
+	memcpy(to, &pci->bytes[offset], size);
+	if (pci->intx && offset <= PCI_STATUS && PCI_STATUS < offset + size)
+		to[PCI_STATUS - offset] |= PCI_STATUS_INTERRUPT;
+}
+
 void pci_access(struct pci *pci, struct fp_access *access)
 {
 	const uint8_t *data = access->data;
 
 	if (!access->write)
-		memcpy(access->data, &pci->bytes[access->offset], access->size);
+		read_bytes(pci, access->offset, access->data, access->size);
 	for (uint32_t i = 0; access->write && i < access->size; i++)
 		write_byte(pci, access->offset + i, data[i]);
 }

@@ -5,6 +5,7 @@
 #ifndef FASTPATH_PCI_H
 #define FASTPATH_PCI_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -20,6 +21,7 @@ struct pci {
 	uint8_t clearable[PCI_CONFIG_MAX]; /* those that writing a 1 clears (RW1C) */
 	unsigned int power;		   /* where the power state is; 0: there is none */
 	unsigned int serial;		   /* where the serial number is; 0: there is none */
+	bool intx;			   /* it is high; not part of what another device had */
 };
 
 /* One register, of the header or of a capability. */
@@ -42,6 +44,9 @@ void pci_init(struct pci *pci, const struct fp_class *class_);
 
 /* Sets the device's serial number, if it has one. */
 void pci_set_serial(struct pci *pci, uint64_t serial);
+
+/* Whether Status tells of an interrupt (PCI 2.3); it is none of what a guest's reset does. */
+void pci_set_intx(struct pci *pci, bool high);
 
 /* What a guest's reset does to it: everything as at power-on. */
 void pci_reset(struct pci *pci);

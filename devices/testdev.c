@@ -54,6 +54,7 @@ struct testdev {
 	uint64_t rung[TESTDEV_NR_DOORBELLS];
 	uint64_t shared_accesses;
 	struct testdev_roads roads;
+	uint32_t intx;	       /* 1: it is raised */
 	uint8_t registers[16]; /* of 1, 2, 4 and 8 bytes */
 	uint8_t scratch[TESTDEV_SCRATCH_BYTES];
 };
@@ -155,6 +156,7 @@ static void read_counters(const struct testdev *testdev, struct fp_access *acces
 		.writes = testdev->writes,
 		.reads = testdev->reads,
 		.stamp_iova = testdev->stamp_iova,
+		.intx = testdev->intx,
 	};
 
 	memcpy(counters.rung, testdev->rung, sizeof(counters.rung));
@@ -174,6 +176,10 @@ static void write_control(struct fp_device *dev, struct testdev *testdev,
 		break;
 	case offsetof(struct testdev_counters, msi):
 		fp_irq_trigger(dev, FP_MSI, (uint32_t)fp_access_value(access));
+		break;
+	case offsetof(struct testdev_counters, intx):
+		testdev->intx = fp_access_value(access) != 0;
+		fp_irq_level(dev, testdev->intx);
 		break;
 	}
 }
@@ -367,6 +373,7 @@ static int load(struct fp_device *dev, struct fp_stream *from)
 		testdev->tests[i].count = loaded.tests[i].count;
 	memcpy(loaded.tests, testdev->tests, sizeof(loaded.tests));
 	*testdev = loaded;
+	fp_irq_level(dev, testdev->intx);
 	for (size_t i = 0; i < NR_AREAS; i++)
 		if (fp_stream_read(from, memory + areas[i].offset, areas[i].size))
 			return -EINVAL;

@@ -58,7 +58,7 @@ static inline uint64_t testdev_value(enum testdev_doorbell number)
 	return doorbell->nr_values ? doorbell->values[0] : 0;
 }
 
-/* At 0. Read-only but for the last three. */
+/* At 0. Read-only but for the last four. */
 struct testdev_counters {
 	uint32_t magic;
 	uint32_t version;
@@ -69,6 +69,7 @@ struct testdev_counters {
 	uint64_t stamp_iova; /* where a struct testdev_stamp is kept up to date; 0: nowhere */
 	uint32_t trigger;    /* a write fires that MSI-X vector */
 	uint32_t msi;	     /* the same for MSI */
+	uint32_t intx;	     /* INTx is raised unless it is 0 */
 };
 
 /*

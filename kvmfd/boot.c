@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "acpi.h"
@@ -81,18 +82,16 @@ static int find_areas(struct boot *boot)
 
 static int place_command_line(const struct boot *boot)
 {
-	size_t len = strlen(boot->command_line);
 	size_t max = boot->command_line_max < BOOT_COMMAND_LINE_BYTES ? boot->command_line_max :
 									BOOT_COMMAND_LINE_BYTES - 1;
+	char *line = memory_ptr(boot->machine->memory, BOOT_COMMAND_LINE_ADDRESS, max + 1);
+	const char *name = boot->is_named ? boot->name : "";
+	int len = snprintf(line, max + 1, "%s%s%s", name, *name ? " " : "", boot->command_line);
 
-	if (len > max) {
-		log_error("--append: %zu characters, but %s takes %zu at most", len, boot->name,
-			  max);
-		return -E2BIG;
-	}
-	memcpy(memory_ptr(boot->machine->memory, BOOT_COMMAND_LINE_ADDRESS, len + 1),
-	       boot->command_line, len + 1);
-	return 0;
+	if (len >= 0 && (size_t)len <= max)
+		return 0;
+	log_error("--append: %d characters, but %s takes %zu at most", len, boot->name, max);
+	return -E2BIG;
 }
 
 /* As high as it may lie below 4 GiB: the kernel may want all that is low. */

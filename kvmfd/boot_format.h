@@ -54,6 +54,7 @@ struct boot {
 	uint64_t kernel_end; /* of all that the kernel needs before it knows of the initrd */
 	uint64_t initrd_end; /* the initrd has to end here at last */
 	size_t command_line_max;
+	bool is_named; /* the command line begins with `name`, and a space */
 	/* For `enter`: */
 	uint64_t initrd;
 	uint64_t initrd_bytes; /* 0: none */

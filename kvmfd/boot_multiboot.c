@@ -158,6 +158,7 @@ static int load(struct boot *boot)
 	find_header(boot, &header, &at);
 	if (header.flags & MANDATORY & ~UNDERSTOOD)
 		return refuse(boot, "it wants something that is not there, as video");
+	boot->is_named = true; /* as QEMU has it: kvm-unit-tests skips that word */
 	return header.flags & HAS_ADDRESSES ? load_flat(boot, &header, at) : load_elf(boot);
 }
 

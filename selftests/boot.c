@@ -18,6 +18,7 @@ FIXTURE(boot) {
 	struct program program;
 	char path[64]; /* of the kernel's file */
 	char other[64];
+	char line[160];
 	int keys; /* the console's other end */
 };
 
@@ -87,12 +88,16 @@ static bool is_one_line(const char *text)
 
 /* ---- the formats ---- */
 
-#define BOOTS(format)                                                                              \
+#define BOOTS(format) BOOTS_WITH(format, "")
+
+#define BOOTS_WITH(format, name)                                                                   \
 	WRITE_KERNEL(format);                                                                      \
 	PRESS("q");                                                                                \
 	RUN("--kernel", self->path, "--append", ("a command line of " #format), "--memory", "16"); \
 	EXPECT_EQ(0, self->program.status);                                                        \
-	EXPECT_STREQ("a command line of " #format "\n", self->program.said);                       \
+	snprintf(self->line, sizeof(self->line), "%s%sa command line of " #format "\n", name,      \
+		 *name ? " " : "");                                                                \
+	EXPECT_STREQ(self->line, self->program.said);                                              \
 	EXPECT_STREQ("", self->program.complained)
 
 TEST_F(boot, a_bzimage_is_entered_in_64_bits_and_finds_its_command_line)
@@ -107,12 +112,12 @@ TEST_F(boot, an_elf_file_with_a_pvh_entry_is_entered_there)
 
 TEST_F(boot, a_multiboot_elf_file_is_entered_with_multiboots_magic)
 {
-	BOOTS(multiboot);
+	BOOTS_WITH(multiboot, self->path);
 }
 
 TEST_F(boot, a_multiboot_file_with_addresses_goes_where_they_say)
 {
-	BOOTS(multiboot_flat);
+	BOOTS_WITH(multiboot_flat, self->path);
 }
 
 /* ---- how it ends ---- */

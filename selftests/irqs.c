@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/pci_regs.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -428,6 +429,82 @@ TEST(intx_is_masked_by_an_eventfd_of_the_client)
 	EXPECT_TRUE(just(peer, &fd, 1, 0));
 	ASSERT_EQ(0, set(peer, NONE | UNMASK, FP_INTX, 0, 1, NULL, 0));
 	EXPECT_TRUE(just(peer, &fd, 1, 1));
+	peer_stop(peer);
+}
+
+/* ---- INTx as a line: testdev raises it and lowers it ---- */
+
+static void raise_line(struct peer *peer, bool raised)
+{
+	peer_write(peer, FP_BAR2, offsetof(struct testdev_counters, intx), raised, 4);
+}
+
+static bool status_tells(struct peer *peer)
+{
+	return peer_read(peer, FP_CONFIG, PCI_STATUS, 2) & PCI_STATUS_INTERRUPT;
+}
+
+TEST(a_raised_line_fires_at_each_unmasking_until_it_is_lowered)
+{
+	struct peer *peer = peer_open("testdev", 0);
+	int fd;
+
+	make_eventfds(&fd, 1, EFD_NONBLOCK);
+	ASSERT_EQ(0, assign(peer, FP_INTX, 0, &fd, 1));
+	raise_line(peer, true);
+	EXPECT_TRUE(just(peer, &fd, 1, 1));
+	raise_line(peer, true);
+	EXPECT_TRUE(just(peer, &fd, 1, 0)); /* it has been */
+	for (int i = 0; i < 3; i++) {
+		ASSERT_EQ(0, set(peer, NONE | UNMASK, FP_INTX, 0, 1, NULL, 0));
+		EXPECT_TRUE(just(peer, &fd, 1, 1));
+	}
+	raise_line(peer, false);
+	ASSERT_EQ(0, set(peer, NONE | UNMASK, FP_INTX, 0, 1, NULL, 0));
+	EXPECT_TRUE(just(peer, &fd, 1, 0));
+	peer_stop(peer);
+}
+
+TEST(a_line_that_is_lowered_while_it_is_masked_does_not_fire)
+{
+	struct peer *peer = peer_open("testdev", 0);
+	int fd;
+
+	make_eventfds(&fd, 1, EFD_NONBLOCK);
+	ASSERT_EQ(0, assign(peer, FP_INTX, 0, &fd, 1));
+	ASSERT_EQ(0, set(peer, NONE | MASK, FP_INTX, 0, 1, NULL, 0));
+	raise_line(peer, true);
+	raise_line(peer, false);
+	ASSERT_EQ(0, set(peer, NONE | UNMASK, FP_INTX, 0, 1, NULL, 0));
+	EXPECT_TRUE(just(peer, &fd, 1, 0));
+	peer_stop(peer);
+}
+
+TEST(a_line_that_is_raised_already_fires_into_a_new_eventfd)
+{
+	struct peer *peer = peer_open("testdev", 0);
+	int fd;
+
+	make_eventfds(&fd, 1, EFD_NONBLOCK);
+	raise_line(peer, true);
+	ASSERT_EQ(0, assign(peer, FP_INTX, 0, &fd, 1));
+	EXPECT_TRUE(just(peer, &fd, 1, 1));
+	peer_stop(peer);
+}
+
+TEST(the_status_register_tells_whether_the_line_is_raised)
+{
+	struct peer *peer = peer_open("testdev", PEER_LISTEN);
+
+	EXPECT_FALSE(status_tells(peer));
+	raise_line(peer, true);
+	EXPECT_TRUE(status_tells(peer));
+	EXPECT_EQ(0, peer_read(peer, FP_CONFIG, PCI_STATUS + 1, 1) & PCI_STATUS_INTERRUPT);
+	EXPECT_NE(0, peer_read(peer, FP_CONFIG, 0, 8) >> 48 & PCI_STATUS_INTERRUPT);
+	peer_reconnect(peer);
+	EXPECT_TRUE(status_tells(peer)); /* a client that leaves resets nothing */
+	EXPECT_EQ(0, peer_call(peer, WIRE_DEVICE_RESET, NULL, 0));
+	EXPECT_FALSE(status_tells(peer));
 	peer_stop(peer);
 }
 

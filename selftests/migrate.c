@@ -71,6 +71,7 @@ static void use(struct peer *peer)
 	peer_write_from(peer, FP_BAR2, TESTDEV_SCRATCH, bytes, TESTDEV_SCRATCH_BYTES);
 	peer_write(peer, FP_BAR2, TESTDEV_REGISTER_8, 0x1122334455667788, 8);
 	peer_write(peer, FP_BAR2, offsetof(struct testdev_counters, stamp_iova), 0x5000, 8);
+	peer_write(peer, FP_BAR2, offsetof(struct testdev_counters, intx), 1, 4);
 	for (unsigned int i = 0; i < 7; i++)
 		peer_write(peer, FP_BAR2, testdev_doorbells[TESTDEV_FIXED_2].offset, i, 2);
 	peer_write(peer, FP_BAR0, 0, 1, 1);

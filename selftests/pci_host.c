@@ -148,7 +148,7 @@ TEST_F(bridge, what_is_not_there_reads_as_ones)
 TEST_F(bridge, data_ports_are_bytes_words_and_a_double_word_of_the_register)
 {
 	ASSERT_EQ(2, pci_host_add(self->host, 2, &function_ops, self));
-	out32(self->bus, ADDRESS_PORT, 0x80001043); /* the low two bits are none */
+	out32(self->bus, ADDRESS_PORT, 0x80001040);
 	EXPECT_EQ(0x43424140, in(self->bus, DATA_PORT, 4));
 	EXPECT_EQ(0x41, in(self->bus, DATA_PORT + 1, 1));
 	EXPECT_EQ(0x4342, in(self->bus, DATA_PORT + 2, 2));
@@ -156,6 +156,19 @@ TEST_F(bridge, data_ports_are_bytes_words_and_a_double_word_of_the_register)
 	EXPECT_TRUE(self->seen[3].write);
 	EXPECT_EQ(0x40, self->seen[3].offset);
 	EXPECT_EQ(0x12345678, self->seen[3].value);
+}
+
+TEST_F(bridge, the_low_two_bits_of_an_address_are_those_of_a_byte_or_word_as_in_qemu)
+{
+	ASSERT_EQ(2, pci_host_add(self->host, 2, &function_ops, self));
+	out32(self->bus, ADDRESS_PORT, 0x80001042);
+	EXPECT_EQ(0x42, in(self->bus, DATA_PORT, 1));
+	EXPECT_EQ(0x43, in(self->bus, DATA_PORT + 1, 1));
+	EXPECT_EQ(0x4342, in(self->bus, DATA_PORT, 2));
+	EXPECT_EQ(0x4342, in(self->bus, DATA_PORT + 2, 2));
+	EXPECT_EQ(0x43424140, in(self->bus, DATA_PORT, 4));
+	out32(self->bus, DATA_PORT, 0x12345678);
+	EXPECT_EQ(0x40, self->seen[5].offset);
 }
 
 TEST_F(bridge, only_a_double_word_is_an_address)

@@ -112,7 +112,7 @@ trap 'exit 1' INT TERM
 cd "$temp" || exit 1
 truncate -s 16M disk
 dd if=/dev/urandom of=disk2 bs=64k count=16 2>/dev/null
-"$top/selftests/qemu/initramfs" "$qemu" "$top/selftests/qemu/init-virtio" >initramfs || exit 1
+"$top/selftests/guest/initramfs" "$qemu" "$top/selftests/qemu/init-virtio" >initramfs || exit 1
 
 "$build/fastpathd" --device virtio-rng,socket=rng.sock \
 	--device virtio-blk,path=disk,serial=first,num-queues=2,socket=disk.sock \
@@ -125,7 +125,7 @@ check "the server starts" await 10 are_there
 	-device "$(vfio_user 3 rng)" -device "$(vfio_user 4 disk)" -device "$(vfio_user 5 disk2)" \
 	-device "$(vfio_user 6 console)" -serial file:console -kernel "$qemu/vmlinuz" \
 	-initrd initramfs -append "console=ttyS0 quiet panic=-1 mitigations=off tsc=reliable \
-	no_timer_check rdinit=/guest" 2>qemu.log &
+	no_timer_check rdinit=/bin/checks" 2>qemu.log &
 vm=$!
 dialogue &
 talker=$!

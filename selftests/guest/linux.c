@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* A distribution's kernel, as it is, in fastpath-vmm. Its user space is selftests/guest/init. */
+/* A distribution's kernel, as it is, in fastpath-vmm. Its user space is selftests/guest/tell; those of
+ * selftests/guest.d/ power off. */
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -7,7 +8,6 @@
 #include "bare_guest.h"
 #include "kselftest_harness.h"
 #include "program.h"
-#include "testdev_server.h"
 
 #define SECONDS 90 /* for one boot; on two busy cores that emulate a machine in a machine */
 
@@ -74,7 +74,8 @@ static bool is_ready(struct program *program, char *said, size_t size)
 		TH_LOG("'%s' is not in: %s", text, self->until_ready); \
 	}
 
-TEST_F_TIMEOUT(linux_guest, with_1_vcpu_it_reaches_user_space_hears_keys_and_powers_off, SECONDS)
+TEST_F_TIMEOUT(linux_guest, with_1_vcpu_it_reaches_user_space_hears_keys_and_a_reset_ends_it,
+	       SECONDS)
 {
 	BOOT("1", "do=echo");
 	AWAIT_READY();
@@ -89,51 +90,16 @@ TEST_F_TIMEOUT(linux_guest, with_1_vcpu_it_reaches_user_space_hears_keys_and_pow
 	EXPECT_STREQ("", self->program.complained);
 }
 
-TEST_F_TIMEOUT(linux_guest, with_4_vcpus_it_has_4_cores_and_a_reset_ends_it, SECONDS)
+TEST_F_TIMEOUT(linux_guest, with_4_vcpus_it_has_4_cores_and_a_triple_fault_of_one_is_status_1,
+	       SECONDS)
 {
-	BOOT("4", "");
+	BOOT("4", "do=reset reboot=t");
 	AWAIT_READY();
 	SAID("guest: cpus 4, of 4 cores, ids 0 1 2 3 ");
 	SAID("guest: online 0-3");
 	program_wait(&self->program);
-	EXPECT_EQ(0, self->program.status);
-	EXPECT_STREQ("", self->program.complained);
-}
-
-TEST_F_TIMEOUT(linux_guest, a_triple_fault_of_one_of_2_vcpus_says_so_and_is_status_1, SECONDS)
-{
-	BOOT("2", "reboot=t");
-	AWAIT_READY();
-	program_wait(&self->program);
 	EXPECT_EQ(1, self->program.status);
 	EXPECT_NE(NULL, strstr(self->program.complained, "triple fault"));
-}
-
-TEST_F_TIMEOUT(linux_guest, it_finds_a_testdev_and_rings_by_fd_also_where_it_moves_it, SECONDS)
-{
-	struct testdev_server served = { 0 };
-	char device[160];
-
-	NEEDS_KVM();
-	testdev_server_start(&served);
-	snprintf(device, sizeof(device), "vfio-user,slot=5,socket=%s", served.path);
-	ASSERT_EQ(0, program_start(&self->program, "fastpath-vmm",
-				   (const char *const[]){ "--kernel", self->kernel, "--initrd",
-							  self->initrd, "--append", COMMAND_LINE,
-							  "--device", device, "--stats", NULL },
-				   false));
-	AWAIT_READY();
-	SAID("guest: pci 0000:00:00.0 0x1b36 0x0008 irq 0, configuration 4096 bytes");
-	SAID("guest: pci 0000:00:05.0 0x1b36 0x0005 irq 21, configuration 4096 bytes");
-	SAID("guest: at first it is 0x44545046, heard 10");
-	SAID("guest: where it was there is 0xFFFFFFFF");
-	SAID("guest: moved it is 0x44545046, heard 10");
-	program_wait(&self->program);
-	EXPECT_EQ(0, self->program.status);
-	EXPECT_NE(NULL, strstr(self->program.complained, "BAR 2 at 0xe8000000, 4096 bytes"));
-	EXPECT_NE(NULL, strstr(self->program.complained,
-			       " 0 writes; by ioeventfd 7 of 7 doorbells; by ioregionfd"));
-	testdev_server_stop(&served);
 }
 
 TEST_HARNESS_MAIN

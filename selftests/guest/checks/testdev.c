@@ -4,17 +4,19 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/io.h>
+#include <time.h>
 
-#include "guest.h"
+#include "checks.h"
 #include "testdev.h"
 
 /* Linux's, from include/linux/ioport.h. */
 #define RESOURCE_IO 0x100u
 #define RESOURCE_MEMORY 0x200u
 
-#define TESTDEV_BAR2 2u
-#define TESTDEV_MSIX_BAR 4u
-#define TESTDEV_NR_VECTORS 4u
+#define STORM 10000u
+
+/* Of both monitors' machines, where nothing is. */
+#define ELSEWHERE 0xe8000000u
 
 /* ---- configuration space ---- */
 
@@ -43,12 +45,20 @@ static void check_bars(const struct pci *pci)
 
 static void check_capabilities(const struct pci *pci)
 {
+	unsigned int msi = pci_capability(pci, PCI_CAP_ID_MSI);
 	unsigned int msix = pci_capability(pci, PCI_CAP_ID_MSIX);
 
-	if (!expect(msix, "there is an MSI-X capability"))
+	expect(pci_capability(pci, PCI_CAP_ID_PM) && pci_capability(pci, PCI_CAP_ID_EXP) &&
+		       pci_capability(pci, PCI_CAP_ID_VNDR),
+	       "there are power management, PCI Express and a vendor's capability");
+	expect_equal(pci_config_read(pci, PCI_CFG_SPACE_SIZE, 2), PCI_EXT_CAP_ID_DSN,
+		     "there is a serial number");
+	if (!expect(msi && msix, "there are MSI and MSI-X"))
 		return;
+	expect_equal(pci_config_read(pci, msi + PCI_MSI_FLAGS, 2) & PCI_MSI_FLAGS_QMASK, 2 << 1,
+		     "MSI has 4 vectors");
 	expect_equal(pci_config_read(pci, msix + PCI_MSIX_FLAGS, 2) & PCI_MSIX_FLAGS_QSIZE,
-		     TESTDEV_NR_VECTORS - 1, "it has 4 vectors");
+		     TESTDEV_VECTORS - 1, "MSI-X has 4 vectors");
 	expect_equal(pci_config_read(pci, msix + PCI_MSIX_TABLE, 4), TESTDEV_MSIX_BAR,
 		     "its table is at the start of BAR4");
 	expect_equal(pci_config_read(pci, msix + PCI_MSIX_PBA, 4), TESTDEV_MSIX_BAR | 0x800,
@@ -59,6 +69,7 @@ void check_config(struct pci *pci)
 {
 	uint32_t line = pci_config_read(pci, PCI_INTERRUPT_LINE, 1);
 
+	pci_expect_ids(pci, 0x1b360005, 0x1af41100, 0x00ff00);
 	expect_equal(pci_config_read(pci, PCI_VENDOR_ID, 4), TESTDEV_VENDOR | TESTDEV_DEVICE << 16,
 		     "vendor and device are 1b36:0005");
 	expect_equal(pci_config_read(pci, PCI_SUBSYSTEM_VENDOR_ID, 4), 0x11001af4,
@@ -91,11 +102,24 @@ void check_id(struct pci *pci)
 
 	expect_equal(counter(bar, offsetof(struct testdev_counters, id)), pci->nth + 1,
 		     "behind each slot is the server's device for it");
+	tell("id", loads());
 }
 
 static uint64_t rung(volatile const uint8_t *bar, unsigned int doorbell)
 {
 	return counter(bar, offsetof(struct testdev_counters, rung) + doorbell * sizeof(uint64_t));
+}
+
+/* A doorbell by eventfd is heard a little later than what is read after it. */
+static uint64_t await_rung(volatile const uint8_t *bar, unsigned int doorbell, uint64_t times)
+{
+	time_t end = time(NULL) + TESTDEV_HEARS_SECONDS;
+	uint64_t seen;
+
+	do
+		seen = rung(bar, doorbell);
+	while (seen < times && time(NULL) < end);
+	return seen;
 }
 
 static void check_register(volatile uint8_t *bar, unsigned int offset, unsigned int width)
@@ -162,7 +186,7 @@ void check_doorbells(struct pci *pci)
 			      testdev_value(i));
 	for (unsigned int i = 0; i < TESTDEV_NR_DOORBELLS; i++) {
 		snprintf(text, sizeof(text), "doorbell %u rang %u times", i, 10 + i);
-		expect_equal(rung(bar, i) - before[i], 10 + i, text);
+		expect_equal(await_rung(bar, i, before[i] + 10 + i) - before[i], 10 + i, text);
 	}
 	before[0] = rung(bar, TESTDEV_FIXED_4);
 	store(bar + testdev_doorbells[TESTDEV_FIXED_4].offset, 2, 0);
@@ -173,6 +197,54 @@ void check_doorbells(struct pci *pci)
 	store(bar + testdev_doorbells[TESTDEV_MATCH_A].offset, 4, 0x55);
 	expect_equal(rung(bar, TESTDEV_MATCH_A) + rung(bar, TESTDEV_MATCH_B) - before[0], 0,
 		     "another value rings neither of two that share an address");
+}
+
+/* ---- a storm of doorbells, also where BAR2 is moved to ---- */
+
+static void check_storm_at(volatile uint8_t *bar, const char *text)
+{
+	uint64_t before = rung(bar, TESTDEV_ANY);
+
+	for (unsigned int i = 0; i < STORM; i++)
+		store(bar + testdev_doorbells[TESTDEV_ANY].offset, 4, i);
+	expect_equal(await_rung(bar, TESTDEV_ANY, before + STORM) - before, STORM, text);
+}
+
+void check_storm(struct pci *pci)
+{
+	check_storm_at(pci_map(pci, TESTDEV_BAR2),
+		       "10,000 doorbells, and the device counts 10,000");
+	tell("storm", loads());
+}
+
+/* The server has died, and there is another one. */
+void check_back(struct pci *pci)
+{
+	volatile uint8_t *bar = pci_map(pci, TESTDEV_BAR2);
+	time_t end = time(NULL) + TESTDEV_BACK_SECONDS;
+
+	while (load(bar, 4) != TESTDEV_MAGIC && time(NULL) < end)
+		;
+	expect_equal(load(bar, 4), TESTDEV_MAGIC, "the device of the next server is where it was");
+	expect_equal(rung(bar, TESTDEV_ANY), 0, "it starts anew");
+	check_storm_at(bar, "10,000 doorbells, and the next server counts 10,000");
+}
+
+/* To where Linux does not know of, and back. */
+void check_move(struct pci *pci)
+{
+	volatile uint8_t *before = pci_map(pci, TESTDEV_BAR2);
+	uint64_t home = pci->bars[TESTDEV_BAR2].start;
+
+	pci_move(pci, TESTDEV_BAR2, ELSEWHERE);
+	expect(load(before, 4) != TESTDEV_MAGIC, "a BAR that is moved is not where it was");
+	expect_equal(load(pci_map_address(ELSEWHERE, TESTDEV_BENCH_BYTES), 4), TESTDEV_MAGIC,
+		     "it is where it was moved to");
+	check_storm_at(pci_map_address(ELSEWHERE, TESTDEV_BENCH_BYTES),
+		       "10,000 doorbells there are counted, too");
+	pci_move(pci, TESTDEV_BAR2, home);
+	check_storm_at(before, "and 10,000 where it is moved back to");
+	tell("move", loads() - 1); /* one was of where it is not */
 }
 
 /* ---- BAR0 and BAR1: pci-testdev's protocol, as kvm-unit-tests speaks it ---- */
@@ -212,6 +284,18 @@ static void put(const struct space *space, unsigned int offset, uint8_t value)
 		outb(value, (uint16_t)(space->port + offset));
 }
 
+/* What it has counted, when that is `times`, or some seconds later. */
+static uint32_t await_test(const struct space *space, uint32_t times)
+{
+	time_t end = time(NULL) + TESTDEV_HEARS_SECONDS;
+	uint32_t seen;
+
+	do
+		seen = get32(space, TEST_COUNT);
+	while (seen < times && time(NULL) < end);
+	return seen;
+}
+
 /* The device says what to store where; docs/testdev.md says what it says. */
 static void check_test(const struct space *space, unsigned int test, const char *expected)
 {
@@ -229,7 +313,7 @@ static void check_test(const struct space *space, unsigned int test, const char 
 	expect_equal(get32(space, TEST_OFFSET), expected_offset, "at its offset");
 	for (unsigned int i = 0; i < 100; i++)
 		put(space, expected_offset, expected_data);
-	expect_equal(get32(space, TEST_COUNT), 100, "and counts 100 of these");
+	expect_equal(await_test(space, 100), 100, "and counts 100 of these");
 }
 
 void check_memory_tests(struct pci *pci)
@@ -252,7 +336,7 @@ void check_io_tests(struct pci *pci)
 	check_test(&space, 5, "portio-datamatch-eventfd");
 }
 
-/* ---- DMA and interrupts ---- */
+/* ---- DMA, and a server that is gone ---- */
 
 void check_dma(struct pci *pci)
 {
@@ -270,48 +354,6 @@ void check_dma(struct pci *pci)
 	store(bar + TESTDEV_REGISTER_4, 4, 0);
 	load(bar, 4);
 	expect_equal(stamp->count, 100, "without an address it writes nothing");
-}
-
-/*
- * Without a driver nobody takes an interrupt. But an MSI-X interrupt is a store, of a value and to
- * an address that the guest chooses: here, of memory.
- */
-void check_msix(struct pci *pci)
-{
-	volatile uint8_t *bar = pci_map(pci, TESTDEV_BAR2);
-	volatile uint8_t *table = pci_map(pci, TESTDEV_MSIX_BAR);
-	unsigned int msix = pci_capability(pci, PCI_CAP_ID_MSIX);
-	uint64_t physical;
-	volatile uint32_t *page = page_alloc(&physical);
-
-	for (unsigned int i = 0; i < TESTDEV_NR_VECTORS; i++) {
-		volatile uint8_t *entry = table + (size_t)i * PCI_MSIX_ENTRY_SIZE;
-
-		store(entry + PCI_MSIX_ENTRY_LOWER_ADDR, 4,
-		      (uint32_t)(physical + i * sizeof(*page)));
-		store(entry + PCI_MSIX_ENTRY_UPPER_ADDR, 4, (uint32_t)(physical >> 32));
-		store(entry + PCI_MSIX_ENTRY_DATA, 4, 0x1000 + i);
-		store(entry + PCI_MSIX_ENTRY_VECTOR_CTRL, 4, 0);
-	}
-	pci_config_write(pci, msix + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE);
-	for (unsigned int i = 0; i < TESTDEV_NR_VECTORS; i++) {
-		store(bar + offsetof(struct testdev_counters, trigger), 4, i);
-		expect(await32(&page[i], 0x1000 + i), "MSI-X vector %u arrives", i);
-		expect(i + 1 == TESTDEV_NR_VECTORS || !page[i + 1], "and no other");
-	}
-	store(table + PCI_MSIX_ENTRY_VECTOR_CTRL, 4, PCI_MSIX_ENTRY_CTRL_MASKBIT);
-	page[0] = page[1] = 0;
-	store(bar + offsetof(struct testdev_counters, trigger), 4, 0);
-	store(bar + offsetof(struct testdev_counters, trigger), 4, 1);
-	expect(await32(&page[1], 0x1001), "a vector arrives while another one is masked");
-	expect_equal(page[0], 0, "the masked one does not");
-	store(table + PCI_MSIX_ENTRY_VECTOR_CTRL, 4, 0);
-	expect(await32(&page[0], 0x1000), "it arrives when it is unmasked");
-	pci_config_write(pci, msix + PCI_MSIX_FLAGS, 2, 0);
-	page[0] = page[1] = 0;
-	store(bar + offsetof(struct testdev_counters, trigger), 4, 1);
-	load(bar, 4);
-	expect_equal(page[1], 0, "none arrives once MSI-X is off");
 }
 
 /* What QEMU does is in docs/peers.md. */

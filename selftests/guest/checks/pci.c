@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "guest.h"
+#include "checks.h"
 
 #include <dirent.h>
 #include <endian.h>
@@ -170,6 +170,74 @@ volatile uint8_t *pci_map(const struct pci *pci, unsigned int bar)
 	return at;
 }
 
+volatile uint8_t *pci_map_address(uint64_t address, uint64_t bytes)
+{
+	int fd = open("/dev/mem", O_RDWR | O_SYNC | O_CLOEXEC);
+	void *at = MAP_FAILED;
+
+	if (fd >= 0)
+		at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, (off_t)address);
+	if (at == MAP_FAILED)
+		fail("/dev/mem");
+	close(fd);
+	return at;
+}
+
+void pci_move(const struct pci *pci, unsigned int bar, uint64_t to)
+{
+	unsigned int at = PCI_BASE_ADDRESS_0 + 4 * bar;
+	uint32_t command = pci_config_read(pci, PCI_COMMAND, 2);
+
+	pci_config_write(pci, PCI_COMMAND, 2, command & ~PCI_COMMAND_MEMORY);
+	pci_config_write(pci, at, 4, (uint32_t)to);
+	if (pci_config_read(pci, at, 4) & PCI_BASE_ADDRESS_MEM_TYPE_64)
+		pci_config_write(pci, at + 4, 4, (uint32_t)(to >> 32));
+	pci_config_write(pci, PCI_COMMAND, 2, command);
+}
+
+void pci_expect_ids(const struct pci *pci, uint32_t ids, uint32_t subsystem, uint32_t class)
+{
+	const struct {
+		const char *file;
+		uint32_t value;
+	} expected[] = {
+		{ "vendor", ids >> 16 },
+		{ "device", ids & 0xffff },
+		{ "subsystem_vendor", subsystem >> 16 },
+		{ "subsystem_device", subsystem & 0xffff },
+		{ "class", class },
+	};
+
+	for (size_t i = 0; i < sizeof(expected) / sizeof(*expected); i++)
+		expect(read_id(pci->slot, expected[i].file) == expected[i].value,
+		       "sysfs has its %s: %#x", expected[i].file, expected[i].value);
+}
+
+/* The driver that has it, or "". */
+static void read_driver(const struct pci *pci, char *name, size_t size)
+{
+	char path[80], target[200];
+	ssize_t len;
+
+	snprintf(path, sizeof(path), DEVICES "/%s/driver", pci->slot);
+	len = readlink(path, target, sizeof(target) - 1);
+	target[len < 0 ? 0 : len] = 0;
+	snprintf(name, size, "%s", len < 0 ? "" : strrchr(target, '/') + 1);
+}
+
+void pci_bind(const struct pci *pci, const char *driver)
+{
+	char path[80], now[64];
+
+	snprintf(path, sizeof(path), DEVICES "/%s/driver/unbind", pci->slot);
+	pci_tell(path, pci->slot);
+	snprintf(path, sizeof(path), DEVICES "/%s/driver_override", pci->slot);
+	pci_tell(path, *driver ? driver : "\n");
+	pci_tell("/sys/bus/pci/drivers_probe", pci->slot);
+	read_driver(pci, now, sizeof(now));
+	expect(!strcmp(now, driver), "sysfs has its driver: %s", *driver ? driver : "none");
+}
+
 int pci_tell(const char *file, const char *line)
 {
 	int fd = open(file, O_WRONLY | O_CLOEXEC);
@@ -199,8 +267,16 @@ volatile void *page_alloc(uint64_t *physical)
 	return page;
 }
 
+static uint64_t nr_loads;
+
+uint64_t loads(void)
+{
+	return nr_loads;
+}
+
 uint64_t load(volatile const uint8_t *at, unsigned int width)
 {
+	nr_loads++;
 	switch (width) {
 	case 1:
 		return *at;

@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "guest.h"
+#include "checks.h"
 #include "testdev.h"
 
 #define NR_VECTORS 4
@@ -26,20 +26,6 @@ struct driven {
 	int device;
 	volatile uint8_t *bar2;
 };
-
-static void bind_driver(const struct pci *pci)
-{
-	char path[100];
-	int ret;
-
-	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/driver_override", pci->slot);
-	ret = pci_tell(path, "vfio-pci");
-	if (!ret)
-		ret = pci_tell("/sys/bus/pci/drivers_probe", pci->slot);
-	errno = -ret;
-	if (ret)
-		fail("binding vfio-pci");
-}
 
 static int open_group(const struct pci *pci)
 {
@@ -96,7 +82,7 @@ static void drive(struct driven *driven, const struct pci *pci)
 {
 	int group;
 
-	bind_driver(pci);
+	pci_bind(pci, "vfio-pci");
 	group = open_group(pci);
 	driven->container = open("/dev/vfio/vfio", O_RDWR | O_CLOEXEC);
 	if (driven->container < 0 || ioctl(group, VFIO_GROUP_SET_CONTAINER, &driven->container) ||

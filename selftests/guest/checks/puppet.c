@@ -4,7 +4,8 @@
 #include <stdio.h>
 #include <sys/io.h>
 
-#include "guest.h"
+#include "checks.h"
+#include "vectors.h"
 
 /* Linux's, from include/linux/ioport.h. */
 #define RESOURCE_IO 0x100u
@@ -71,21 +72,27 @@ void check_puppet(struct pci *pci)
 	expect_equal(load(bar + 0x104, 4), 0x11223344, "BAR3 is memory");
 }
 
-/* As check_msix() does it. Somebody waits for the kick, and fires vector 1. */
+void check_puppet_config(struct pci *pci)
+{
+	unsigned int msix = pci_capability(pci, PCI_CAP_ID_MSIX);
+
+	pci_expect_ids(pci, 0x1b3600f7, 0, 0x00ff00);
+	expect(pci_capability(pci, PCI_CAP_ID_PM) && pci_capability(pci, PCI_CAP_ID_EXP) && msix,
+	       "there are power management, PCI Express and MSI-X");
+	expect_equal(pci_config_read(pci, msix + PCI_MSIX_FLAGS, 2) & PCI_MSIX_FLAGS_QSIZE, 1,
+		     "MSI-X has 2 vectors");
+}
+
+/* Somebody waits for the kick, and fires vector 1. */
 void check_puppet_msix(struct pci *pci)
 {
-	volatile uint8_t *table = pci_map(pci, MSIX_BAR);
-	volatile uint8_t *entry = table + PCI_MSIX_ENTRY_SIZE;
-	unsigned int msix = pci_capability(pci, PCI_CAP_ID_MSIX);
-	uint64_t physical;
-	volatile uint32_t *page = page_alloc(&physical);
+	struct vectors vectors;
 
-	store(entry + PCI_MSIX_ENTRY_LOWER_ADDR, 4, (uint32_t)physical);
-	store(entry + PCI_MSIX_ENTRY_UPPER_ADDR, 4, (uint32_t)(physical >> 32));
-	store(entry + PCI_MSIX_ENTRY_DATA, 4, 0x2001);
-	store(entry + PCI_MSIX_ENTRY_VECTOR_CTRL, 4, 0);
-	pci_config_write(pci, msix + PCI_MSIX_FLAGS, 2, PCI_MSIX_FLAGS_ENABLE);
+	vectors_open_msix(&vectors, pci, MSIX_BAR, 2);
+	vectors_aim(&vectors, 1);
 	store(pci_map(pci, PLAIN_BAR) + KICK, 4, 1);
-	expect(await32(page, 0x2001), "who waits for the kick fires an interrupt, and it arrives");
-	pci_config_write(pci, msix + PCI_MSIX_FLAGS, 2, 0);
+	expect(vectors_arrived(&vectors, 1),
+	       "who waits for the kick fires an interrupt, and it arrives");
+	vectors_close(&vectors);
+	tell("msix", vectors.taken);
 }
