@@ -11,6 +11,7 @@ static const struct {
 } commands[] = {
 	{ "rtt", rtt_main },
 	{ "throughput", throughput_main },
+	{ "compare", compare_main },
 };
 
 int main(int argc, char **argv)
