@@ -88,23 +88,27 @@ static void submit(struct link *link)
 	}
 }
 
-/* The client sends each by itself: nothing of its interface holds one back. */
-static int post(struct link *link, const struct link_access *access, unsigned int count)
+static int post(struct link *link, const struct link_access *access, unsigned int count,
+		unsigned int depth)
 {
-	uint64_t value;
 	int ret = 0;
 
-	for (value = 0; value < count && !ret; value++)
-		ret = fpc_region_post(link->client, access->region, access->offset, &value,
+	for (uint64_t i = 0; i < count && !ret; i++) {
+		ret = fpc_submit_post(link->client, access->region, access->offset, &i,
 				      access->size);
-	return ret ? ret : link_read(link, access, &value);
+		if (!ret && (i + 1) % depth == 0)
+			ret = fpc_turn(link->client, 0);
+		if (ret == -EINTR)
+			ret = 0;
+	}
+	return ret ? ret : link_read(link, access, &link->data);
 }
 
 static int link_stream(struct link *link, const struct link_access *access, unsigned int count,
 		       unsigned int depth)
 {
 	if (access->posted)
-		return post(link, access, count);
+		return post(link, access, count, depth);
 	link->access = access;
 	link->submitted = link->answered = 0;
 	link->count = count;
