@@ -2,16 +2,10 @@
 #include <errno.h>
 #include <json-c/json.h>
 #include <string.h>
-#include <sys/utsname.h>
 
 #include "report.h"
+#include "result_file.h"
 #include "vm.h"
-
-#define FILE_VERSION 1
-
-#ifndef LIBURING_VERSION
-#define LIBURING_VERSION "unknown"
-#endif
 
 static void put_string(struct json_object *to, const char *name, const char *value)
 {
@@ -34,31 +28,6 @@ static void put_per_op(struct json_object *to, const char *name, const struct ro
 	put_number(to, name, row->accesses ? (double)sum / (double)row->accesses : 0);
 }
 
-/* As fio writes a latency. */
-static void put_series(struct json_object *to, const char *name, const struct series *series)
-{
-	static const double percents[] = { 1, 5, 10, 25, 50, 75, 90, 95, 99, 99.9, 99.99 };
-	struct json_object *object, *percentile;
-
-	if (!series->nr)
-		return;
-	object = json_object_new_object();
-	percentile = json_object_new_object();
-	put_number(object, "min", series_percentile(series, 0));
-	put_number(object, "max", series_percentile(series, 100));
-	put_number(object, "mean", series_mean(series));
-	put_number(object, "stddev", series_stddev(series));
-	put_count(object, "N", series->nr);
-	for (size_t i = 0; i < sizeof(percents) / sizeof(*percents); i++) {
-		char key[16];
-
-		snprintf(key, sizeof(key), "%.6f", percents[i]);
-		put_number(percentile, key, series_percentile(series, percents[i]));
-	}
-	json_object_object_add(object, "percentile", percentile);
-	json_object_object_add(to, name, object);
-}
-
 static struct json_object *make_row(const struct row *row)
 {
 	struct json_object *object = json_object_new_object();
@@ -75,9 +44,9 @@ static struct json_object *make_row(const struct row *row)
 	}
 	put_string(object, "guest", row->where);
 	put_count(object, "n", row->guest_ns.nr);
-	put_series(object, "guest_ns", &row->guest_ns);
-	put_series(object, "notify_ns", &row->notify_ns);
-	put_series(object, "rtt_ns", &row->rtt_ns);
+	result_put_series(object, "guest_ns", &row->guest_ns);
+	result_put_series(object, "notify_ns", &row->notify_ns);
+	result_put_series(object, "rtt_ns", &row->rtt_ns);
 	put_count(object, "accesses", row->accesses);
 	if (row->road.counter != ROAD_COUNTS_NOTHING)
 		put_count(object, "counted", row->counted.times);
@@ -102,35 +71,12 @@ static struct json_object *make_row(const struct row *row)
 	return object;
 }
 
-static void put_cpu_model(struct json_object *to)
-{
-	char line[256];
-	FILE *file = fopen("/proc/cpuinfo", "re");
-
-	while (file && fgets(line, sizeof(line), file)) {
-		char *colon = strchr(line, ':');
-
-		if (strncmp(line, "model name", 10) || !colon)
-			continue;
-		colon[strcspn(colon, "\n")] = 0;
-		put_string(to, "cpu", colon + 2);
-		break;
-	}
-	if (file)
-		fclose(file);
-}
-
 static struct json_object *make_machine(const struct rig *rig)
 {
-	struct json_object *object = json_object_new_object();
+	struct json_object *object = result_machine();
 	struct json_object *pinning = json_object_new_object();
-	struct utsname uts;
 
-	put_cpu_model(object);
-	if (!uname(&uts))
-		put_string(object, "kernel", uts.release);
 	put_string(object, "kvm_module", rig->machine ? vm_module() : "none");
-	put_string(object, "liburing", LIBURING_VERSION);
 	put_string(object, "cpu_usage_from", usage_name(rig->usage));
 	put_number(object, "tsc_khz", 1e6 / rig->clock.ns_per_cycle);
 	put_string(object, "guest_tsc_offset_from", rig->clock.offset_source);
@@ -147,25 +93,15 @@ static struct json_object *make_machine(const struct rig *rig)
 
 int report_json(const struct report *report, FILE *to)
 {
-	struct json_object *root = json_object_new_object();
+	struct json_object *root = result_new("roads", report->argc, report->argv);
 	struct json_object *rows = json_object_new_array();
-	struct json_object *command_line = json_object_new_array();
-	const char *text;
-	int ret = 0;
+	int ret;
 
-	put_count(root, "file_version", FILE_VERSION);
-	for (int i = 0; i < report->argc; i++)
-		json_object_array_add(command_line, json_object_new_string(report->argv[i]));
-	json_object_object_add(root, "command_line", command_line);
 	json_object_object_add(root, "machine", make_machine(report->rig));
 	for (unsigned int i = 0; i < report->nr_rows; i++)
 		json_object_array_add(rows, make_row(&report->rows[i]));
 	json_object_object_add(root, "rows", rows);
-	text = json_object_to_json_string_ext(root, JSON_C_TO_STRING_PRETTY);
-	if (!text)
-		ret = -ENOMEM;
-	else if (fputs(text, to) < 0 || fputc('\n', to) < 0)
-		ret = -EIO;
+	ret = result_print(root, to);
 	json_object_put(root);
 	return ret;
 }

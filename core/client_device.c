@@ -113,6 +113,9 @@ int fpc_region_write(struct fpc *client, uint32_t region, uint64_t offset, const
 	return in_pieces(client, write_piece, region, offset, (uint8_t *)data, count);
 }
 
+/* So many bytes of posts are gathered before they are sent. */
+#define MAX_POSTED 65536u
+
 /* The socket takes it at once unless the server is behind. */
 static int drain(struct fpc *client)
 {
@@ -132,15 +135,22 @@ static int drain(struct fpc *client)
 	return client->gone ? -ECONNRESET : ret;
 }
 
-static int post_piece(struct fpc *client, uint32_t region, uint64_t offset, uint8_t *data,
-		      uint32_t count)
+static int send_post(struct fpc *client, uint32_t region, uint64_t offset, const void *data,
+		     uint32_t count)
 {
 	struct wire_region_access access = { .offset = offset, .region = region, .count = count };
 	struct call call = {
 		.cmd = WIRE_REGION_WRITE,
-		.out = { { &access, sizeof(access) }, { data, count } },
+		.out = { { &access, sizeof(access) }, { (void *)data, count } },
 	};
-	int ret = fpc_send(client, &call, WIRE_TYPE_COMMAND | WIRE_NO_REPLY);
+
+	return fpc_send(client, &call, WIRE_TYPE_COMMAND | WIRE_NO_REPLY);
+}
+
+static int post_piece(struct fpc *client, uint32_t region, uint64_t offset, uint8_t *data,
+		      uint32_t count)
+{
+	int ret = send_post(client, region, offset, data, count);
 
 	return ret ? ret : drain(client);
 }
@@ -149,6 +159,18 @@ int fpc_region_post(struct fpc *client, uint32_t region, uint64_t offset, const 
 		    uint32_t count)
 {
 	return in_pieces(client, post_piece, region, offset, (uint8_t *)data, count);
+}
+
+int fpc_submit_post(struct fpc *client, uint32_t region, uint64_t offset, const void *data,
+		    uint32_t count)
+{
+	int ret = 0;
+
+	if (count > fpc_max_data(client))
+		return -E2BIG;
+	if (channel_unsent(&client->channel) >= MAX_POSTED)
+		ret = client->in_callback ? -EBUSY : drain(client);
+	return ret ? ret : send_post(client, region, offset, data, count);
 }
 
 /* ---- several writes in one message ---- */

@@ -559,6 +559,15 @@ int fpc_submit_read(struct fpc *client, uint32_t region, uint64_t offset, void *
 int fpc_submit_write(struct fpc *client, uint32_t region, uint64_t offset, const void *data,
 		     uint32_t count, fpc_done_fn *done, void *opaque);
 
+/*
+ * REGION_WRITE with NO_REPLY of a copy of `data`: nobody is told of its end, and it is not in flight.
+ * Posts leave together, with the next fpc_turn() or call that waits. When 64 KiB of them wait this
+ * call sends those first, and waits while the server does not take them; in a callback it is -EBUSY.
+ * -E2BIG as above.
+ */
+int fpc_submit_post(struct fpc *client, uint32_t region, uint64_t offset, const void *data,
+		    uint32_t count);
+
 /* How many submitted calls have no answer yet. */
 unsigned int fpc_in_flight(const struct fpc *client);
 

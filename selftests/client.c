@@ -967,6 +967,63 @@ TEST(posts_to_a_server_that_reads_slowly_all_arrive_in_order)
 	free(data);
 }
 
+/* Whether nothing has come, when the other side asks by `ask`. */
+static void look_for_nothing(const struct peer *peer, int ask)
+{
+	char byte;
+
+	if (read(ask, &byte, 1) != 1)
+		die("it was not asked");
+	if (recv(peer->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) != -1 || errno != EAGAIN)
+		die("a post was sent before its turn");
+	if (write(ask, &byte, 1) != 1)
+		die("it can't answer");
+}
+
+TEST(submitted_posts_leave_with_the_next_turn_and_in_order)
+{
+	struct fpc *client;
+	uint8_t *data = calloc(1, 4096);
+	struct peer peer;
+	int ask[2];
+	pid_t pid;
+
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ask));
+	pid = start(&peer);
+	if (!pid) {
+		greet(&peer);
+		look_for_nothing(&peer, ask[0]);
+		for (unsigned int i = 0; i < 200; i++) {
+			const struct peer_reply *message = take(&peer, WIRE_REGION_WRITE);
+
+			if (message->hdr.flags != (WIRE_TYPE_COMMAND | WIRE_NO_REPLY) ||
+			    message->body[16] != i)
+				die("a post is missing");
+		}
+		take(&peer, WIRE_DEVICE_RESET);
+		reply(&peer, NULL, 0);
+		done(&peer);
+	}
+	client = open_client(&peer);
+	ASSERT_NE(NULL, client);
+	for (unsigned int i = 0; i < 200; i++) {
+		data[0] = (uint8_t)i;
+		ASSERT_EQ(0, fpc_submit_post(client, 0, 0, data, 4096));
+		if (i == 9) {
+			ASSERT_EQ(1, write(ask[1], "?", 1));
+			ASSERT_EQ(1, read(ask[1], data, 1));
+			ASSERT_EQ(0, fpc_turn(client, 0));
+		} /* later on more come than are gathered */
+	}
+	EXPECT_EQ(0, fpc_in_flight(client));
+	EXPECT_EQ(0, fpc_reset(client));
+	fpc_close(client);
+	EXPECT_TRUE(ended_well(pid));
+	close(ask[0]);
+	close(ask[1]);
+	free(data);
+}
+
 /* ---- VERSION ---- */
 
 struct version_case {

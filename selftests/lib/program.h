@@ -15,7 +15,7 @@ struct program {
 	int stderr_fd;
 	/* After program_wait(). */
 	int status;		/* of exit; -N when signal N killed it */
-	char said[16384];	/* to stdout */
+	char said[65536];	/* to stdout */
 	char complained[16384]; /* to stderr */
 };
 
