@@ -3,8 +3,8 @@
  * fastpath-client: the other end of the protocol, a vfio-user client.
  *
  * A client and all its calls belong to the thread that opened it. Calls are synchronous unless
- * their name says "submit": each is one message and its reply, in one io_uring_enter() in the
- * steady state, and a send() if nothing else leaves with it. Unless stated otherwise a call returns 0, or the -errno that the server answered
+ * their name says "submit": each is one message and its reply, in the steady state one send() and one
+ * io_uring_enter(). Unless stated otherwise a call returns 0, or the -errno that the server answered
  * with, or
  *   -ECONNRESET  the server is gone: the client has to be closed or reconnected,
  *   -EPROTO      the server answered something that the protocol does not allow,
