@@ -246,6 +246,8 @@ $B/selftests/fuzz/control: $(CTL)
 $(FUZZ_PROGRAMS): $B/%: $B/obj/%.o \
 	$(if $(findstring fuzzer,$(SAN)),$(filter-out %/standalone.o,$(FUZZ_LIB)),$(FUZZ_LIB)) \
 	$(DEVICES) $B/libkvmfd.a $B/libfastpath.a
+# It counts them.
+$B/selftests/hot_path: LINK += -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=pthread_mutex_lock,--wrap=log_line
 $B/selftests/fuzz/client: LINK += -Wl,--wrap=ring_turn
 $(FUZZ_PROGRAMS): PKG_LIBS += $(if $(findstring fuzzer,$(SAN)),-fsanitize=fuzzer)
 

@@ -222,12 +222,12 @@ static int parse_wait(const char *text, struct contest_options *options)
 	struct ring_wait wait;
 
 	if (ring_wait_parse(text, &wait)) {
-		log_error("--wait %s: wants block or spin=MICROSECONDS", text);
+		log_error("--wait %s: wants " RING_WAIT_WANTED, text);
 		return -EINVAL;
 	}
 	options->wait_text = text;
 	options->wait = (struct fpc_wait){
-		.mode = wait.mode == RING_WAIT_SPIN ? FPC_WAIT_SPIN : FPC_WAIT_BLOCK,
+		.mode = (enum fpc_wait_mode)wait.mode,
 		.spin_us = wait.spin_us,
 	};
 	return 0;

@@ -2,6 +2,7 @@
 #include "reader.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include <unistd.h>
 #include <x86intrin.h>
 
+#include "rig.h"
 #include "usage.h"
 
 /* A sum that no guest reaches: the request to end. */
@@ -19,6 +21,8 @@ struct rig_reader {
 	pthread_t thread;
 	int fd;
 	struct job_stamp *stamp;
+	bool spins; /* it looks for a while before it sleeps; whoever measures says so */
+	bool is_nonblocking;
 	struct usage usage; /* published by the thread after each read */
 };
 
@@ -31,12 +35,46 @@ static void publish_usage(struct rig_reader *reader)
 			 __ATOMIC_RELAXED);
 }
 
+/* No call unless it changes: this is a floor. */
+static void set_blocking(struct rig_reader *reader, bool blocks)
+{
+	if (reader->is_nonblocking != blocks)
+		return;
+	reader->is_nonblocking = !blocks;
+	fcntl(reader->fd, F_SETFL, blocks ? 0 : O_NONBLOCK);
+}
+
+/* As bare as it gets: nothing but read() until there is something, for as long as a server looks. */
+static bool look(struct rig_reader *reader, uint64_t *times)
+{
+	struct timespec ts;
+	int64_t end;
+	ssize_t n;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	end = ts.tv_sec * 1000000000ll + ts.tv_nsec + RIG_SPIN_US * 1000ll;
+	set_blocking(reader, false);
+	do {
+		n = read(reader->fd, times, sizeof(*times));
+		clock_gettime(CLOCK_MONOTONIC, &ts);
+	} while (n < 0 && ts.tv_sec * 1000000000ll + ts.tv_nsec < end);
+	return n == sizeof(*times);
+}
+
+static bool await(struct rig_reader *reader, uint64_t *times)
+{
+	if (__atomic_load_n(&reader->spins, __ATOMIC_RELAXED) && look(reader, times))
+		return true;
+	set_blocking(reader, true);
+	return read(reader->fd, times, sizeof(*times)) == sizeof(*times);
+}
+
 static void *read_on(void *opaque)
 {
 	struct rig_reader *reader = opaque;
 	uint64_t times;
 
-	while (read(reader->fd, &times, sizeof(times)) == sizeof(times) && times < END) {
+	while (await(reader, &times) && times < END) {
 		uint64_t now = __rdtsc();
 
 		__atomic_store_n(&reader->stamp->tsc, now, __ATOMIC_RELAXED);
@@ -68,6 +106,11 @@ int reader_start(int fd, int cpu, struct job_stamp *stamp, struct rig_reader **o
 	else
 		*out = reader;
 	return -ret;
+}
+
+void reader_spin(struct rig_reader *reader, bool spins)
+{
+	__atomic_store_n(&reader->spins, spins, __ATOMIC_RELAXED);
 }
 
 void reader_stop(struct rig_reader *reader)

@@ -195,6 +195,19 @@ static void print_slot(const struct report *report, FILE *to)
 	fprintf(to, " its floor, a load from mapped memory.\n");
 }
 
+static void print_notice(const struct report *report, const char *server, const char *floor_op,
+			 const char *floor_name, FILE *to)
+{
+	const struct row *fd = find(report, "ioeventfd", "wildcard", server);
+	const struct row *floor = find(report, "eventfd", floor_op, server);
+
+	if (!fd || !floor || !fd->notify_ns.nr || !floor->notify_ns.nr)
+		return;
+	fprintf(to, "With the server %s, the device hears of it after ", server);
+	print_ratio(&fd->notify_ns, &floor->notify_ns, to);
+	fprintf(to, " what it takes %s.\n", floor_name);
+}
+
 /* What another device's client does to an access, in the middle and at the end of the scale. */
 static void print_flood(const struct report *report, const char *server, const char *op, FILE *to)
 {
@@ -242,11 +255,13 @@ void report_text(const struct report *report, FILE *to)
 	print_spans(report, "awake", to);
 	print_multi(report, "awake", to);
 	print_floors(report, "awake", "unlistened", "-", "an ioeventfd that nobody listens to", to);
+	print_notice(report, "awake", "spinner", "a bare reader that looks", to);
 	print_gain(report, "asleep", to);
 	print_spans(report, "asleep", to);
 	print_multi(report, "asleep", to);
 	print_floors(report, "asleep", "reader", "asleep",
 		     "an ioeventfd with a bare sleeping reader", to);
+	print_notice(report, "asleep", "reader", "a bare sleeping reader", to);
 	print_slot(report, to);
 	print_floods(report, to);
 }

@@ -110,14 +110,19 @@ static const char *why_not(struct row *row, struct rig *rig, const struct road_p
 	return NULL;
 }
 
+static bool is_reader(const struct road *road)
+{
+	return road->target.is_floor && road->target.offset == RIG_FLOOR_READER;
+}
+
 void row_init(struct row *row, const struct road *road, struct rig *rig,
 	      const struct road_place *place)
 {
 	*row = (struct row){ .road = *road, .where = rig->machine ? "native" : "host" };
 	row->skip = why_not(row, rig, place);
-	row->has_server_usage = !strcmp(road->op, "reader") ||
-				(!road->target.is_floor && row->road.way != ROAD_BY_MAPPING &&
-				 rig->servers[road->target.side].pid);
+	row->has_server_usage =
+		is_reader(road) || (!road->target.is_floor && row->road.way != ROAD_BY_MAPPING &&
+				    rig->servers[road->target.side].pid);
 }
 
 bool row_flood(struct row *row)
@@ -174,7 +179,7 @@ static void look_at_guest(struct row *row, struct rig *rig, struct snapshot *sna
 
 static void look_at_server(const struct row *row, struct rig *rig, struct usage *usage)
 {
-	if (!strcmp(row->road.op, "reader"))
+	if (is_reader(&row->road))
 		reader_usage(rig->reader, usage);
 	else if (row->has_server_usage)
 		usage_read(rig->usage, rig->servers[row->road.target.side].pid, usage);
@@ -208,6 +213,8 @@ static int make_accesses(const struct row *row, struct rig *rig)
 		return ret;
 	if (row->road.is_posted)
 		rig_set_posted(rig, target->side, true);
+	if (is_reader(&row->road))
+		reader_spin(rig->reader, target->side == RIG_AWAKE);
 	ret = rig_run(rig, target);
 	if (row->road.is_posted)
 		rig_set_posted(rig, target->side, false);

@@ -199,32 +199,29 @@ int fpc_send(struct fpc *client, struct call *call, uint32_t flags)
 	return 0;
 }
 
-/* Turns the ring until `*done`, the end of the connection or the deadline. */
-static int turn_until(struct fpc *client, const bool *done)
+/* Turns the ring until the call is answered; the timer sees to it that it does not last. */
+static int turn_until_answered(struct fpc *client, const struct call *call)
 {
-	int64_t deadline = fpc_now_ns() + client->timeout_ns;
-	int64_t left = client->timeout_ns;
+	while (!call->answered && !client->gone) {
+		int ret = ring_turn(client->ring, -1);
 
-	while (!*done && !client->gone) {
-		int ret = left > 0 ? ring_turn(client->ring, left) : -ETIMEDOUT;
-
-		if (ret == -ETIMEDOUT)
-			fpc_lost(client, "no answer within the deadline");
 		if (ret && ret != -EINTR)
 			return ret;
-		if (!*done)
-			left = deadline - fpc_now_ns();
 	}
-	return *done ? 0 : -ECONNRESET;
+	if (call->answered)
+		return 0;
+	return call->deadline_ns <= fpc_now_ns() ? -ETIMEDOUT : -ECONNRESET;
 }
 
 ssize_t fpc_run(struct fpc *client, struct call *call)
 {
-	int ret = fpc_send(client, call, WIRE_TYPE_COMMAND);
+	int ret = fpc_watch(client, call);
 
+	if (!ret)
+		ret = fpc_send(client, call, WIRE_TYPE_COMMAND);
 	if (ret)
 		return ret;
-	ret = turn_until(client, &call->answered);
+	ret = turn_until_answered(client, call);
 	if (!call->answered)
 		forget(client, call);
 	fpc_settle(client);
@@ -303,10 +300,7 @@ int fpc_begin(struct fpc *client, int fd)
 
 static struct ring_wait ring_wait(struct fpc_wait wait)
 {
-	return (struct ring_wait){
-		.mode = wait.mode == FPC_WAIT_SPIN ? RING_WAIT_SPIN : RING_WAIT_BLOCK,
-		.spin_us = wait.spin_us,
-	};
+	return (struct ring_wait){ (enum ring_wait_mode)wait.mode, wait.spin_us };
 }
 
 int fpc_open(int fd, const struct fpc_options *options, struct fpc **out)
@@ -362,9 +356,22 @@ void fpc_close(struct fpc *client)
 	free(client);
 }
 
-void fpc_set_wait(struct fpc *client, struct fpc_wait wait)
+int fpc_set_wait(struct fpc *client, struct fpc_wait wait)
 {
-	ring_set_wait(client->ring, ring_wait(wait));
+	return ring_set_wait(client->ring, ring_wait(wait));
+}
+
+struct fpc_stats fpc_stats(const struct fpc *client)
+{
+	const struct ring_stats *stats = ring_stats(client->ring);
+
+	return (struct fpc_stats){
+		.enters = stats->enters,
+		.sends = stats->sends,
+		.spin_hits = stats->spin_hits,
+		.spin_misses = stats->spin_misses,
+		.spin_denied = stats->spin_denied,
+	};
 }
 
 struct fpc_wait_stats fpc_wait_stats(const struct fpc *client)

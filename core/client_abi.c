@@ -71,6 +71,11 @@ SAME(MIG_STOP_COPY);
 SAME(MIG_RESUMING);
 SAME(MIG_PRE_COPY);
 
+static_assert((int)FPC_WAIT_ADAPTIVE == (int)RING_WAIT_ADAPTIVE, "ADAPTIVE");
+static_assert((int)FPC_WAIT_BLOCK == (int)RING_WAIT_BLOCK, "BLOCK");
+static_assert((int)FPC_WAIT_SPIN == (int)RING_WAIT_SPIN, "SPIN");
+static_assert((int)FPC_WAIT_SQPOLL == (int)RING_WAIT_SQPOLL, "SQPOLL");
+
 static_assert((int)FPC_REGION_CAP_SPARSE_MMAP == (int)WIRE_CAP_SPARSE_MMAP, "SPARSE_MMAP");
 static_assert((int)FPC_REGION_CAP_TYPE == (int)WIRE_CAP_TYPE, "TYPE");
 

@@ -27,13 +27,13 @@ struct call {
 	unsigned int nr_reply_fds;
 	uint16_t id;
 	bool answered;
+	int64_t deadline_ns;
 
 	/* When nobody waits for it: it is told to `done`, and freed. */
 	bool plain; /* the result is 0, and not the length */
 	fpc_done_fn *done;
 	void *opaque;
 	size_t min; /* length of the reply's body, at least */
-	int64_t deadline_ns;
 };
 
 /* Calls that wait for an answer are found by the low bits of their id. */
@@ -46,7 +46,7 @@ struct fpc {
 	struct channel channel;
 	struct channel twin; /* brings the server's commands, if there is one */
 	struct ring *ring;
-	struct ring_op timer; /* of the calls that nobody waits for */
+	struct ring_op timer; /* of all calls */
 	int64_t timeout_ns;
 	unsigned int flags; /* FPC_RECONNECTS and the like */
 	char *address;	    /* of the server, to reconnect; NULL: not known */
@@ -74,6 +74,9 @@ struct fpc {
  *   -EBUSY       too many calls are in flight
  */
 int fpc_send(struct fpc *client, struct call *call, uint32_t flags);
+
+/* The call is due in so and so long: the timer is to look at it. -ENOMEM when there can't be one. */
+int fpc_watch(struct fpc *client, struct call *call);
 
 /* Sends `call` and awaits its answer: the length of the reply's body, or -errno. */
 ssize_t fpc_run(struct fpc *client, struct call *call);

@@ -7,19 +7,22 @@
 
 #define NS_PER_MS 1000000ll
 
-/* When the first of the calls that nobody waits for is due; INT64_MAX: there is none. */
+/* When the first of the calls in flight is due; INT64_MAX: there is none. */
 static int64_t next_deadline(const struct fpc *client)
 {
 	int64_t next = INT64_MAX;
 
 	for (unsigned int i = 0; i < CALL_BUCKETS; i++)
 		for (const struct call *call = client->calls[i]; call; call = call->next)
-			if (call->done && call->deadline_ns < next)
+			if (call->deadline_ns < next)
 				next = call->deadline_ns;
 	return next;
 }
 
-/* One timer serves all calls: it is set for the first, and looks for the next when it is over. */
+/*
+ * One timer serves all calls: it is set for the first, and looks for the next when it is over. So a call
+ * costs no timer of its own, and a turn none: the kernel would set and clear one for each.
+ */
 static void on_timer(struct ring_op *op, int res, const struct ring_received *received)
 {
 	struct fpc *client = (struct fpc *)((char *)op - offsetof(struct fpc, timer));
@@ -35,6 +38,15 @@ static void on_timer(struct ring_op *op, int res, const struct ring_received *re
 		ring_timeout(client->ring, op, (uint64_t)(next - now));
 }
 
+int fpc_watch(struct fpc *client, struct call *call)
+{
+	call->deadline_ns = fpc_now_ns() + client->timeout_ns;
+	client->timer.done = on_timer;
+	if (!ring_op_busy(&client->timer))
+		ring_timeout(client->ring, &client->timer, (uint64_t)client->timeout_ns);
+	return ring_op_busy(&client->timer) ? 0 : -ENOMEM;
+}
+
 int fpc_start(struct fpc *client, const struct call *call)
 {
 	struct call *copy = malloc(sizeof(*copy));
@@ -43,17 +55,15 @@ int fpc_start(struct fpc *client, const struct call *call)
 	if (!copy)
 		return -ENOMEM;
 	*copy = *call;
-	copy->deadline_ns = fpc_now_ns() + client->timeout_ns;
-	ret = fpc_send(client, copy, WIRE_TYPE_COMMAND);
+	ret = fpc_watch(client, copy);
+	if (!ret)
+		ret = fpc_send(client, copy, WIRE_TYPE_COMMAND);
 	if (ret) {
 		free(copy);
 		return ret;
 	}
 	/* What went out is copied; the caller's may be gone by now. */
 	copy->out[0] = copy->out[1] = (struct part){ 0 };
-	client->timer.done = on_timer;
-	if (!ring_op_busy(&client->timer))
-		ring_timeout(client->ring, &client->timer, (uint64_t)client->timeout_ns);
 	return 0;
 }
 

@@ -60,6 +60,8 @@ static const char *error_text(int error)
 		return "the device is not served any more";
 	case -ENOTCONN:
 		return "the device has no client";
+	case -EOPNOTSUPP:
+		return "wait=sqpoll can't begin or end while a server runs: it is for --wait";
 	default:
 		return strerror(-error);
 	}
@@ -170,8 +172,7 @@ static int detach(struct control_request *request, struct served *served)
 static bool set_wait(struct control_request *request, const char *value)
 {
 	if (ring_wait_parse(value, &request->wait)) {
-		deny(request->client,
-		     "wait=%s: wants block or spin=MICROSECONDS, 1,000,000 at most", value);
+		deny(request->client, "wait=%s: wants " RING_WAIT_WANTED, value);
 		return false;
 	}
 	return true;
@@ -226,8 +227,7 @@ static bool begin_set(struct control_request *request, struct json_object *asked
 
 static int set_on_worker(struct control_request *request, struct worker *worker)
 {
-	ring_set_wait(worker_ring(worker), request->wait);
-	return 0;
+	return ring_set_wait(worker_ring(worker), request->wait);
 }
 
 /* ---- watch, trace ---- */

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What was counted: of the workers' rings, and of devices, in all and since their client came. */
-#include <stdio.h>
-
 #include "control_request.h"
 
 static struct json_object *array(struct control_request *request, const char *key)
@@ -15,11 +13,9 @@ static struct json_object *array(struct control_request *request, const char *ke
 
 static void put_wait(struct json_object *object, const struct ring *ring)
 {
-	struct ring_wait wait = ring_wait_policy(ring);
-	char text[32] = "block";
+	char text[32];
 
-	if (wait.mode == RING_WAIT_SPIN)
-		snprintf(text, sizeof(text), "spin=%u", wait.spin_us);
+	ring_wait_format(ring_wait_policy(ring), text, sizeof(text));
 	put_text(object, "wait", text);
 }
 
@@ -31,10 +27,14 @@ int control_stats_worker(struct control_request *request, struct worker *worker)
 
 	put_number(one, "worker", request->worker);
 	put_wait(one, ring);
+	put_number(one, "turns", stats->turns);
 	put_number(one, "enters", stats->enters);
+	put_number(one, "sends", stats->sends);
 	put_number(one, "completions", stats->completions);
 	put_number(one, "spin_hits", stats->spin_hits);
 	put_number(one, "spin_misses", stats->spin_misses);
+	put_number(one, "spin_denied", stats->spin_denied);
+	put_number(one, "spins_ns", ring_spins_ns(ring));
 	return 0;
 }
 

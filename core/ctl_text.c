@@ -255,10 +255,12 @@ void ctl_print_stats(struct json_object *reply)
 		struct json_object *worker = json_object_array_get_idx(workers, i);
 
 		printf("worker %" PRIu64 ": wait=%s, %" PRIu64 " enters, %" PRIu64
-		       " completions, %" PRIu64 " spins that hit, %" PRIu64 " that missed\n",
+		       " sends, %" PRIu64 " completions, %" PRIu64 " spins that hit, %" PRIu64
+		       " that missed, %" PRIu64 " denied; next one %" PRIu64 " ns\n",
 		       number(worker, "worker"), text(worker, "wait"), number(worker, "enters"),
-		       number(worker, "completions"), number(worker, "spin_hits"),
-		       number(worker, "spin_misses"));
+		       number(worker, "sends"), number(worker, "completions"),
+		       number(worker, "spin_hits"), number(worker, "spin_misses"),
+		       number(worker, "spin_denied"), number(worker, "spins_ns"));
 	}
 	for (size_t i = 0; i < length(devices); i++)
 		print_device_stats(json_object_array_get_idx(devices, i));

@@ -120,8 +120,10 @@ static void usage(FILE *to, const char *program)
 		"                                ./mydev.so, is a module to load\n"
 		"  --socket-path=ADDRESS         where the one device listens\n"
 		"  --fd=N                        the one device's client is connected on fd N\n"
-		"  --wait=POLICY                 how to wait for work: block (the default), or\n"
-		"                                spin=MICROSECONDS to look for it before sleeping\n"
+		"  --wait=POLICY                 how to wait for work: adaptive (the default), look\n"
+		"                                for it before sleeping, as long as that pays;\n"
+		"                                block; spin=MICROSECONDS; or sqpoll, where a thread\n"
+		"                                of the kernel submits and needs a CPU of its own\n"
 		"  --workers=N                   threads that share the devices, 1 to 64 (1)\n"
 		"  --state=DIR                   keep the devices' state there, and go on from it\n"
 		"  --client-timeout=SECONDS      for how long a client may leave a message half or a\n"
@@ -322,7 +324,7 @@ static int parse_one(struct options *options, int opt, const char *program)
 	case OPT_WAIT:
 		if (!ring_wait_parse(optarg, &options->wait))
 			return 0;
-		log_error("--wait=%s: wants block or spin=MICROSECONDS, 1,000,000 at most", optarg);
+		log_error("--wait=%s: wants " RING_WAIT_WANTED, optarg);
 		return -EINVAL;
 	case OPT_WORKERS:
 		return parse_workers(optarg, &options->workers);

@@ -229,9 +229,11 @@ static int init_regions(struct fp_device *dev)
 	ret = pci_msix_open(dev);
 	for (unsigned int i = 0; i < dev->nr_regions && !ret; i++)
 		ret = region_open(dev, i);
-	for (unsigned int i = 0; i < FP_NR_IRQS && !ret; i++)
+	for (unsigned int i = 0; i < FP_NR_IRQS && !ret; i++) {
 		ret = irq_open(&dev->irqs[i], dev->ring, i, dev->class_->irqs[i],
 			       &dev->stats.irqs[i]);
+		dev->irqs[i].coalesces = dev->class_->irqs_coalesce;
+	}
 	return ret ? ret : migration_open(dev);
 }
 

@@ -3,8 +3,8 @@
  * fastpath-client: the other end of the protocol, a vfio-user client.
  *
  * A client and all its calls belong to the thread that opened it. Calls are synchronous unless
- * their name says "submit": each is one message and its reply, in one io_uring_enter() in the
- * steady state. Unless stated otherwise a call returns 0, or the -errno that the server answered
+ * their name says "submit": each is one message and its reply, in the steady state one send() and one
+ * io_uring_enter(). Unless stated otherwise a call returns 0, or the -errno that the server answered
  * with, or
  *   -ECONNRESET  the server is gone: the client has to be closed or reconnected,
  *   -EPROTO      the server answered something that the protocol does not allow,
@@ -177,8 +177,10 @@ struct fpc_irq_info {
 struct fpc;
 
 enum fpc_wait_mode {
-	FPC_WAIT_BLOCK, /* sleep */
-	FPC_WAIT_SPIN,	/* look for spin_us, then sleep */
+	FPC_WAIT_ADAPTIVE, /* look as long as that has paid lately, then sleep */
+	FPC_WAIT_BLOCK,	   /* sleep at once */
+	FPC_WAIT_SPIN,	   /* look for spin_us, then sleep */
+	FPC_WAIT_SQPOLL, /* a thread of the kernel's submits, and needs a CPU; we wait as by ADAPTIVE */
 };
 
 /* How to wait for an answer. */
@@ -202,7 +204,7 @@ struct fpc_wait_stats {
 };
 
 struct fpc_options {
-	struct fpc_wait wait;	 /* zeroed: block */
+	struct fpc_wait wait;	 /* zeroed: adaptive */
 	unsigned int timeout_ms; /* for an answer; 0: 5,000 */
 	unsigned int flags;	 /* FPC_RECONNECTS and the like */
 };
@@ -227,8 +229,22 @@ int fpc_open(int fd, const struct fpc_options *options, struct fpc **out);
 /* Closes the connection and frees the client; NULL is nothing. Not to be called in a callback. */
 void fpc_close(struct fpc *client);
 
-/* Changes how answers are waited for. */
-void fpc_set_wait(struct fpc *client, struct fpc_wait wait);
+/*
+ * Changes how answers are waited for. FPC_WAIT_SQPOLL a client is opened with or without: -EOPNOTSUPP when
+ * that would change. Else 0.
+ */
+int fpc_set_wait(struct fpc *client, struct fpc_wait wait);
+
+/* Counted since the client was opened. */
+struct fpc_stats {
+	uint64_t enters;      /* io_uring_enter() calls */
+	uint64_t sends;	      /* send() calls */
+	uint64_t spin_hits;   /* waits that found what they looked for before they slept */
+	uint64_t spin_misses; /* that looked in vain, and slept */
+	uint64_t spin_denied; /* that did not look, as other threads do on all CPUs that we have */
+};
+
+struct fpc_stats fpc_stats(const struct fpc *client);
 
 /* Since fpc_open(); all 0 while the policy is to sleep at once. */
 struct fpc_wait_stats fpc_wait_stats(const struct fpc *client);

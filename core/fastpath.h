@@ -298,6 +298,11 @@ struct fp_class {
 	struct fp_pci pci;
 	struct fp_region regions[FP_MAX_REGIONS];
 	uint32_t irqs[FP_NR_IRQS]; /* how many of each kind */
+	/*
+	 * Of several fp_irq_trigger() of one interrupt by what the server handles in one go, the client
+	 * gets one, after all of it: for devices whose driver looks at what there is, and does not count.
+	 */
+	bool irqs_coalesce;
 	struct fp_limits limits;
 
 	/*

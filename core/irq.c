@@ -59,6 +59,9 @@ static void fire(struct irq_kind *kind, struct irq *irq)
 		return;
 	}
 	irq->masked = kind->flags & WIRE_IRQ_AUTOMASKED;
+	if (kind->coalesces && irq->batch == ring_batch(kind->ring) && irq->eventfd >= 0)
+		return;
+	irq->batch = ring_batch(kind->ring);
 	if (irq->eventfd >= 0)
 		ring_signal(kind->ring, irq->eventfd);
 	else
@@ -152,6 +155,7 @@ static void set_eventfds(struct irq_kind *kind, const struct irq_request *reques
 		drop_fd(kind, &irq->eventfd);
 		irq->masked = false;
 		irq->pending = false;
+		irq->batch = 0;
 		if (request->nr_fds)
 			irq->eventfd = take_fd(&request->fds[i]);
 		if (irq->high)

@@ -15,8 +15,9 @@
 struct irq {
 	int eventfd; /* signalled when it fires; -1: none */
 	bool masked;
-	bool pending; /* fired while masked */
 	bool high; /* the device's, who holds it so: fires again whenever it is not masked any more */
+	bool pending;	/* fired while masked */
+	uint64_t batch; /* of the ring's, in which it was signalled last; 0: none */
 };
 
 /* An eventfd of the client that masks or unmasks irq 0 when it is signalled. */
@@ -44,6 +45,7 @@ struct irq_kind {
 	uint64_t *fired; /* counts those that were signalled */
 	uint32_t count;
 	uint32_t flags; /* WIRE_IRQ_* of DEVICE_GET_IRQ_INFO */
+	bool coalesces; /* a signal that has not left yet does for another */
 	struct irq *irqs;
 	struct irq_control mask;
 	struct irq_control unmask;

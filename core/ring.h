@@ -16,26 +16,14 @@
 #include <stdint.h>
 #include <sys/uio.h>
 
+#include "ring_wait.h"
+
 struct ring;
 struct ring_op;
 struct ring_slot;
 
 /* The most fds that one message can bring or take along. */
 #define RING_MAX_FDS 64
-
-/* How a turn waits for completions. */
-enum ring_wait_mode {
-	RING_WAIT_BLOCK, /* sleep in the kernel */
-	RING_WAIT_SPIN,	 /* look for completions for spin_us, then sleep */
-};
-
-struct ring_wait {
-	enum ring_wait_mode mode;
-	uint32_t spin_us;
-};
-
-/* "block" or "spin=MICROSECONDS" (at most 1,000,000) to *wait; -EINVAL when it is neither. */
-int ring_wait_parse(const char *text, struct ring_wait *wait);
 
 /*
  * Bytes that arrived, with the fds that came on one of them: the callee's from then on. Nothing that
@@ -91,9 +79,11 @@ struct ring_options {
 struct ring_stats {
 	uint64_t turns;
 	uint64_t enters; /* io_uring_enter() calls */
+	uint64_t sends;	 /* send() calls: of what had nothing to leave with */
 	uint64_t completions;
 	uint64_t spin_hits;   /* turns that found a completion while spinning */
 	uint64_t spin_misses; /* turns that spun in vain and went to sleep */
+	uint64_t spin_denied; /* turns that did not spin, as others do on all CPUs that we have */
 };
 
 /* *out is to be given to ring_close(). -errno of io_uring_setup() or of the buffers, -ENOMEM. */
@@ -102,9 +92,13 @@ int ring_open(const struct ring_options *options, struct ring **out);
 /* Ends what is in flight without calling anybody back, and frees the ring; NULL is nothing. */
 void ring_close(struct ring *ring);
 
-void ring_set_wait(struct ring *ring, struct ring_wait wait);
+/* Of RING_WAIT_SQPOLL a ring is opened with or without: -EOPNOTSUPP when that would change. Else 0. */
+int ring_set_wait(struct ring *ring, struct ring_wait wait);
 
 struct ring_wait ring_wait_policy(const struct ring *ring);
+
+/* How long the next turn would spin, in ns. */
+uint64_t ring_spins_ns(const struct ring *ring);
 
 const struct ring_stats *ring_stats(const struct ring *ring);
 
@@ -218,6 +212,11 @@ struct ring_file {
  * to: the kernel works there. So it is ended by ring_stop() and not by ring_cancel().
  */
 void ring_file(struct ring *ring, struct ring_op *op, const struct ring_file *what);
+
+/*
+ * A number for what leaves together: what was queued while it was the same has not left yet. Never 0.
+ */
+uint64_t ring_batch(const struct ring *ring);
 
 /* Closes an fd that operations may have named: what is queued for it has left before. */
 void ring_close_fd(struct ring *ring, int fd);

@@ -159,6 +159,8 @@ static void complete(struct ring_slot *slot, const struct io_uring_cqe *cqe)
 	case SLOT_FILE:
 		slot_end(slot, cqe->res);
 		return;
+	case SLOT_MARK:
+		return;
 	}
 }
 
@@ -219,6 +221,8 @@ uint64_t ring_eventfd_take(struct ring_op *op)
 		return 0;
 	/* First what the eventfd has: the kernel may move that to the completion queue at any time. */
 	hot_read(slot, &sum);
+	if (slot->ring->has_sqpoll) /* it may be about to */
+		ring_submit_and_sync(slot->ring);
 	if (ring_is_overflown(slot->ring))
 		io_uring_get_events(&slot->ring->uring);
 	return sum + take_completed(slot->ring, slot);
@@ -269,8 +273,7 @@ bool ring_receive_take(struct ring_op *op)
 		return false;
 	ring = slot->ring;
 	/* The kernel receives, and nobody else: it might just have begun to, and order would be lost. */
-	ring->stats.enters++;
-	io_uring_submit_and_get_events(&ring->uring);
+	ring_submit_and_sync(ring);
 	io_uring_for_each_cqe(&ring->uring, head, cqe) {
 		struct io_uring_cqe copy = *cqe;
 

@@ -8,7 +8,7 @@ bool hot_add(struct ring_slot *slot)
 {
 	struct ring *ring = slot->ring;
 
-	if (ring->wait.mode != RING_WAIT_SPIN || ring->nr_hot == MAX_HOT)
+	if (ring->has_sqpoll || !spinner_window_ns(&ring->spinner) || ring->nr_hot == MAX_HOT)
 		return false;
 	slot->kind = SLOT_EVENTFD_HOT;
 	slot->has_rung = false;

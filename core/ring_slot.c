@@ -11,10 +11,11 @@
 
 static int slots_grow(struct ring *ring)
 {
-	struct slot_chunk *chunk = calloc(1, sizeof(*chunk));
+	struct slot_chunk *chunk = aligned_alloc(CACHE_LINE, sizeof(*chunk));
 
 	if (!chunk)
 		return -ENOMEM;
+	memset(chunk, 0, sizeof(*chunk));
 	chunk->next = ring->chunks;
 	ring->chunks = chunk;
 	for (unsigned int i = 0; i < SLOTS_PER_CHUNK; i++) {
@@ -69,15 +70,14 @@ void slot_end(struct ring_slot *slot, int res)
 }
 /* ---- submission ---- */
 
-/* A submission entry; when the queue is full, what is in it leaves first. */
-static struct io_uring_sqe *sqe_get(struct ring *ring)
+#define SEND_FLAGS (MSG_DONTWAIT | MSG_NOSIGNAL | MSG_WAITALL)
+
+struct io_uring_sqe *sqe_get(struct ring *ring)
 {
 	struct io_uring_sqe *sqe;
 
-	while (!(sqe = io_uring_get_sqe(&ring->uring))) {
-		ring->stats.enters++;
-		io_uring_submit(&ring->uring);
-	}
+	while (!(sqe = io_uring_get_sqe(&ring->uring)))
+		ring_submit(ring);
 	return sqe;
 }
 
@@ -127,8 +127,10 @@ void slot_arm(struct ring_slot *slot)
 		 * so that only a failure needs a completion entry: a waiting turn is not woken by
 		 * its own sends. MSG_WAITALL makes a short send count as a failure.
 		 */
-		io_uring_prep_sendmsg(sqe, slot->fd, &slot->msg,
-				      MSG_DONTWAIT | MSG_NOSIGNAL | MSG_WAITALL);
+		if (slot->has_fds)
+			io_uring_prep_sendmsg(sqe, slot->fd, &slot->msg, SEND_FLAGS);
+		else
+			io_uring_prep_send(sqe, slot->fd, slot->data, slot->len, SEND_FLAGS);
 		sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
 		break;
 	case SLOT_POLL:
@@ -148,6 +150,7 @@ void slot_arm(struct ring_slot *slot)
 		io_uring_prep_timeout(sqe, &slot->ts, 0, 0);
 		break;
 	case SLOT_YIELD:
+	case SLOT_MARK:
 		io_uring_prep_nop(sqe);
 		break;
 	case SLOT_FILE:
@@ -156,6 +159,15 @@ void slot_arm(struct ring_slot *slot)
 	}
 	io_uring_sqe_set_data(sqe, slot);
 	slot->in_kernel = true;
+}
+
+void slot_send(struct ring_slot *slot)
+{
+	ssize_t n = slot->has_fds ? sendmsg(slot->fd, &slot->msg, SEND_FLAGS) :
+				    send(slot->fd, slot->data, slot->len, SEND_FLAGS);
+
+	slot->ring->stats.sends++;
+	slot_end(slot, (int)(n < 0 ? -errno : n));
 }
 
 static void slot_start(struct ring *ring, struct ring_op *op, enum slot_kind kind, int fd,
@@ -250,9 +262,11 @@ void ring_send(struct ring *ring, struct ring_op *op, int fd, const void *data, 
 	if (!slot)
 		return;
 	slot->len = len;
-	slot->iov = (struct iovec){ (void *)data, len };
-	slot->msg = (struct msghdr){ .msg_iov = &slot->iov, .msg_iovlen = 1 };
+	slot->data = data;
+	slot->has_fds = nr_fds;
 	if (nr_fds) {
+		slot->iov = (struct iovec){ (void *)data, len };
+		slot->msg = (struct msghdr){ .msg_iov = &slot->iov, .msg_iovlen = 1 };
 		slot->msg.msg_control = slot->control;
 		slot->msg.msg_controllen = CMSG_SPACE(sizeof(int) * nr_fds);
 		cmsg = CMSG_FIRSTHDR(&slot->msg);
@@ -286,10 +300,8 @@ void ring_signal(struct ring *ring, int eventfd)
  */
 void ring_close_fd(struct ring *ring, int fd)
 {
-	if (io_uring_sq_ready(&ring->uring)) {
-		ring->stats.enters++;
-		io_uring_submit(&ring->uring);
-	}
+	if (io_uring_sq_ready(&ring->uring))
+		ring_submit(ring);
 	close(fd);
 }
 

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "log.h"
+#include "ring_wait.h"
 #include "wire.h"
 
 /* A command, and its turn to be the one in flight. On the stack of the thread that wants it done. */
@@ -28,9 +29,10 @@ struct standin {
 	int64_t timeout_ns;
 	pthread_mutex_t lock;
 	struct fpc_wait wait;
-	bool busy;	    /* it is somebody's turn */
-	bool lost;	    /* his to change */
-	struct turn *first; /* of those that wait */
+	bool busy;		/* it is somebody's turn */
+	bool lost;		/* his to change */
+	struct spinner spinner; /* his too; as `wait` was when he began */
+	struct turn *first;	/* of those that wait */
 	struct turn **last;
 };
 
@@ -111,30 +113,66 @@ static int put(struct standin *standin, const struct wire_ioregion_cmd *cmd, int
 	return n == sizeof(*cmd) ? 0 : lose(standin, "command", n, -ENOTCONN);
 }
 
-/* Looks for the answer without sleeping, as long as the policy says. */
-static ssize_t spin(struct standin *standin, const struct turn *turn,
-		    struct wire_ioregion_resp *resp)
+static bool is_not_there(ssize_t n)
 {
-	int64_t end = now_ns() + turn->wait.spin_us * 1000ll;
+	return n < 0 && (errno == EAGAIN || errno == EINTR);
+}
+
+/* Looks for the answer without sleeping, until `end`. */
+static ssize_t spin(struct standin *standin, struct wire_ioregion_resp *resp, int64_t end)
+{
 	ssize_t n;
 
 	do
 		n = recv(standin->fd, resp, sizeof(*resp), MSG_DONTWAIT | MSG_TRUNC);
-	while (n < 0 && (errno == EAGAIN || errno == EINTR) && now_ns() < end);
+	while (is_not_there(n) && now_ns() < end);
 	return n;
+}
+
+static ssize_t sleep_for(struct standin *standin, struct wire_ioregion_resp *resp, int64_t deadline)
+{
+	ssize_t n;
+
+	do
+		n = recv(standin->fd, resp, sizeof(*resp), MSG_TRUNC);
+	while (n < 0 && errno == EINTR && now_ns() < deadline);
+	return n;
+}
+
+/* How to wait, which may have been changed since the last turn. */
+static struct spinner *adopt(struct standin *standin, struct fpc_wait wait)
+{
+	const struct ring_wait wanted = { (enum ring_wait_mode)wait.mode, wait.spin_us };
+	const struct ring_wait *now = &standin->spinner.wait;
+
+	if (now->mode != wanted.mode || now->spin_us != wanted.spin_us)
+		spinner_set(&standin->spinner, wanted);
+	return &standin->spinner;
 }
 
 static int get(struct standin *standin, const struct turn *turn, struct wire_ioregion_resp *resp)
 {
-	ssize_t n = -1;
+	struct spinner *spinner = adopt(standin, turn->wait);
+	uint64_t window_ns = spinner_window_ns(spinner);
+	int64_t since = now_ns();
+	bool looks = window_ns && spinner_enter(spinner, (uint64_t)since);
+	ssize_t n;
 
-	errno = EAGAIN;
-	if (turn->wait.mode == FPC_WAIT_SPIN)
-		n = spin(standin, turn, resp);
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
-		do
-			n = recv(standin->fd, resp, sizeof(*resp), MSG_TRUNC);
-		while (n < 0 && errno == EINTR && now_ns() < turn->deadline);
+	if (looks) {
+		n = spin(standin, resp, since + (int64_t)window_ns);
+		spinner_leave();
+	}
+	if (looks && !is_not_there(n)) {
+		spinner_hit(spinner);
+	} else {
+		n = sleep_for(standin, resp, turn->deadline);
+		if (looks)
+			spinner_missed(spinner, (uint64_t)(now_ns() - since));
+		else if (spinner_is_curious(spinner) && !window_ns)
+			spinner_slept(spinner, (uint64_t)(now_ns() - since));
+		else
+			spinner_rested(spinner);
+	}
 	return n == sizeof(*resp) ? 0 : lose(standin, "answer", n, -ECONNRESET);
 }
 

@@ -92,8 +92,9 @@ static void usage(void)
 	       "                          to set it up again), or off: end\n"
 	       "      id=NAME             what --control calls it; default its number, from 0 on\n"
 	       "  --memory MIB            of the guest; default %llu for a kernel, else %llu\n"
-	       "  --wait POLICY           how to wait for a server's answer: block (the default),\n"
-	       "                          or spin=MICROSECONDS to look for it before sleeping\n"
+	       "  --wait POLICY           how to wait for a server's answer: adaptive (the default),\n"
+	       "                          look for it before sleeping, as long as that pays;\n"
+	       "                          block; spin=MICROSECONDS; or sqpoll\n"
 	       "  --cpu N                 run on this CPU only\n"
 	       "  --control PATH          listen there for fastpath-vmm migrate, which moves a device\n"
 	       "                          to another server while the guest runs\n"
@@ -281,11 +282,10 @@ static int parse_wait(const char *text, struct fpc_wait *wait)
 	struct ring_wait parsed;
 
 	if (!ring_wait_parse(text, &parsed)) {
-		wait->mode = parsed.mode == RING_WAIT_SPIN ? FPC_WAIT_SPIN : FPC_WAIT_BLOCK;
-		wait->spin_us = parsed.spin_us;
+		*wait = (struct fpc_wait){ (enum fpc_wait_mode)parsed.mode, parsed.spin_us };
 		return 0;
 	}
-	log_error("--wait %s: wants block or spin=MICROSECONDS, 1,000,000 at most", text);
+	log_error("--wait %s: wants " RING_WAIT_WANTED, text);
 	return -EINVAL;
 }
 

@@ -57,7 +57,7 @@ TEST(every_road_of_a_guest_is_measured_and_every_access_counted)
 	EXPECT_EQ(8, rows("socket", false));
 	EXPECT_EQ(6, rows("ioeventfd", false));
 	EXPECT_EQ(2, rows("pio", false));
-	EXPECT_EQ(2, rows("eventfd", false));
+	EXPECT_EQ(3, rows("eventfd", false));
 	EXPECT_EQ(2, rows("mmap", false));
 	EXPECT_EQ(3, rows("ro-slot", false));
 	/* By KVM or by a stand-in, and never both. */

@@ -79,7 +79,7 @@ static const struct {
 	{ { "--cpu", "a" }, "--cpu a: wants a number" },
 	{ { "--cpus", "0" }, "--cpus 0: wants 1 at least" },
 	{ { "--cpus", "17" }, "--cpus 17: wants a number, 16 at most" },
-	{ { "--wait", "spin" }, "--wait spin: wants block or spin=MICROSECONDS" },
+	{ { "--wait", "spin" }, "--wait spin: wants block, spin=MICROSECONDS" },
 	{ { "--log-level", "loud" }, "--log-level loud: wants error, warn, info or debug" },
 	{ { "--device", "vfio-pci" },
 	  "--device vfio-pci: no kind 'vfio-pci'; there is: vfio-user" },
