@@ -132,7 +132,7 @@ void step_ring(struct actor *actor)
 {
 	unsigned int number = chance_below(&actor->chance, TESTDEV_NR_DOORBELLS);
 	const struct fp_doorbell *bell = &testdev_doorbells[number];
-	uint64_t value = bell->match ? bell->value : chance_next(&actor->chance);
+	uint64_t value = bell->nr_values ? bell->values[0] : chance_next(&actor->chance);
 	uint32_t width = bell->width ? bell->width : 1u << chance_below(&actor->chance, 4);
 	uint64_t times = 1;
 

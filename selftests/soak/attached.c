@@ -35,8 +35,8 @@ static void sort_fd(struct attached *attached, const struct fpc_io_fd *entry)
 		const struct fp_doorbell *bell = &testdev_doorbells[i];
 
 		if (entry->offset == bell->offset && entry->size == bell->width &&
-		    !(entry->flags & FPC_IOEVENTFD_DATAMATCH) == !bell->match &&
-		    (!bell->match || entry->datamatch == bell->value))
+		    !(entry->flags & FPC_IOEVENTFD_DATAMATCH) == !bell->nr_values &&
+		    (!bell->nr_values || entry->datamatch == bell->values[0]))
 			attached->bells[i] = entry->fd;
 	}
 }
