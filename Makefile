@@ -294,7 +294,7 @@ $B/fastpathd@.service: core/fastpathd@.service.in $B/.places
 TESTS ?= $(basename $(notdir $(TEST_MAINS) $(wildcard selftests/*.sh)))
 test_path = $(if $(wildcard selftests/$1.sh),selftests/$1.sh,$B/selftests/$1)
 TEST_PATHS := $(foreach test,$(TESTS),$(call test_path,$(test)))
-QEMU_PARTS := $(if $(filter qemu qemu_virtio vsock guest,$(TESTS)),build/qemu/made-by) \
+QEMU_PARTS := $(if $(filter qemu vsock guest,$(TESTS)),build/qemu/made-by) \
 	$(if $(filter qemu guest,$(TESTS)),$B/guest-checks $(GUEST_TEST_MAINS:%.c=$B/%))
 # What the scripts tcp and vsock run.
 AGAIN := $(if $(filter tcp vsock,$(TESTS)),$(addprefix $B/selftests/,\
@@ -307,7 +307,7 @@ check: all $(filter $B/%,$(TEST_PATHS)) $(QEMU_PARTS) $(AGAIN) $(FUZZ_PARTS) $(S
 		prove $(if $V,-v) -j$(JOBS) -e .ci/tap $(TEST_PATHS)
 
 check-qemu: ## our devices in QEMU, and a Linux guest that uses them (no KVM needed)
-	$(Q)$(MAKE) --no-print-directory check TESTS="qemu qemu_virtio"
+	$(Q)$(MAKE) --no-print-directory check TESTS=qemu
 
 check-guest: ## a distribution's kernel in fastpath-vmm, in QEMU (no KVM needed)
 	$(Q)$(MAKE) --no-print-directory check TESTS=guest

@@ -301,7 +301,7 @@ static void submit(struct file_job *job)
 		job->what.iov = &job->whole;
 		job->what.nr_iov = 1;
 	} else if (job->what.kind <= RING_FILE_WRITE) {
-		job->what.iov = job->iov + job->first;
+		job->what.iov = job->nr_iov ? job->iov + job->first : NULL;
 		job->what.nr_iov = (unsigned int)(job->nr_iov - job->first);
 	}
 	ring_file(job->dev->ring, &job->op, &job->what);

@@ -89,7 +89,8 @@ static uint8_t ask(struct driver *driver, uint64_t header, uint32_t type, uint64
 
 	*at = (struct virtio_blk_outhdr){ .type = type, .sector = sector };
 	*status = NO_STATUS;
-	memcpy(buffers + 1, data, nr * sizeof(*data));
+	for (unsigned int i = 0; i < nr; i++)
+		buffers[1 + i] = data[i];
 	buffers[1 + nr] = (struct driver_buffer){ header + 64, 1, true };
 	*len = driver_do(driver, 0, buffers, nr + 2);
 	return *status;
@@ -160,6 +161,14 @@ TEST_F(blk, a_header_in_pieces_with_the_data_is_understood)
 	EXPECT_EQ(VIRTIO_BLK_S_OK, *(uint8_t *)driver_at(driver, self->status));
 	ASSERT_EQ(512, pread(self->file, file, 512, 9 * 512));
 	EXPECT_EQ(0, memcmp(file, bytes + 16, 512));
+}
+
+TEST_F(blk, a_read_of_nothing_is_done)
+{
+	uint32_t len;
+
+	EXPECT_EQ(VIRTIO_BLK_S_OK,
+		  ask(&self->driver, self->header, VIRTIO_BLK_T_IN, 0, NULL, 0, &len));
 }
 
 TEST_F(blk, it_has_the_serial_number_that_it_was_given)
