@@ -80,6 +80,10 @@ LINK := -pthread -Wl,--as-needed -Wl,-z,relro,-z,now,-z,noexecstack
 
 ifneq ($(SAN),)
 SANITIZE := -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=undefined
+ifneq ($(findstring thread,$(SAN)),)
+# Fences are between a device and its guest, which is no thread of ours. clang does not warn of them.
+SANITIZE += $(if $(findstring clang,$(CC)),,-Wno-tsan)
+endif
 else ifeq ($(filter -O0,$(CFLAGS)),)
 # glibc turns this into a warning without optimization; the sanitizers look closer by themselves.
 CODEGEN += -D_FORTIFY_SOURCE=2

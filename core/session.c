@@ -446,9 +446,10 @@ static void on_gone(struct channel *channel, const char *why)
 	end((struct session *)channel, why);
 }
 
+/* A process that ends closes one of its sockets first, and it may be this one. */
 static void on_twin_gone(struct channel *channel, const char *why)
 {
-	end(of_twin(channel), why ? why : "its twin socket is closed");
+	end(of_twin(channel), why);
 }
 
 static void on_owing(struct channel *channel)
