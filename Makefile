@@ -399,8 +399,14 @@ soak: ## random clients, roads, resets, kills, moves against a model: HOURS=1, S
 	$(Q)$(MAKE) --no-print-directory B=$B $B/fastpathd $B/selftests/soak
 	$(Q)FASTPATH_BUILD=$(abspath $B) $B/selftests/soak $(SOAK_ARGS)
 
-bench: all ## what each road costs on this host; BENCH_ARGS="..."
-	$(Q)$B/fastpath-bench $(BENCH_ARGS)
+# With a page of it, but for what has none, or has it elsewhere. Its status is the benchmark's.
+BENCH_PAGE := $(if $(filter compare report --help --version --html --html=%,$(BENCH_ARGS)),,$B/bench.html)
+
+bench: all ## what each road costs on this host, and a page of it; BENCH_ARGS="..."
+	$(Q)$B/fastpath-bench $(BENCH_ARGS) $(BENCH_PAGE:%=--html %); status=$$?; \
+	[ -z "$(BENCH_PAGE)" ] || ! [ -e "$(BENCH_PAGE)" ] || [ $$status != 0 -a $$status != 4 ] || \
+		printf '\nTo look at: %s\n' "$(BENCH_PAGE)" >&2; \
+	exit $$status
 
 # Without what is built within Linux, by its rules.
 SOURCES = $(shell find core kvmfd devices bench selftests -name '*.[ch]' -not -path 'kvmfd/kernel/*')

@@ -16,4 +16,7 @@ int throughput_main(int argc, char **argv);
 /* What has become faster or slower between two result files. */
 int compare_main(int argc, char **argv);
 
+/* Results again, as a table or a page. */
+int report_main(int argc, char **argv);
+
 #endif

@@ -13,6 +13,7 @@
 #include "clock.h"
 #include "log.h"
 #include "measure.h"
+#include "terminal.h"
 
 /* At the start of each round so many accesses are made and not measured. */
 #define WARM_UP 16u
@@ -215,14 +216,6 @@ static void shuffle(struct contest *contest, unsigned int *order)
 	}
 }
 
-static void show_progress(unsigned int done, unsigned int of)
-{
-	if (isatty(STDERR_FILENO))
-		fprintf(stderr, "\rround %u of %u%s", done, of, done == of ? "\n\n" : "");
-	else if (done == of || done * 4 / of != (done - 1) * 4 / of)
-		fprintf(stderr, "round %u of %u\n", done, of);
-}
-
 static int check_counts(const struct contest *contest)
 {
 	int ret = 0;
@@ -261,7 +254,7 @@ int contest_run(struct contest *contest)
 				  ret == -ECONNRESET ? "the server is gone" : strerror(-ret));
 			return ret;
 		}
-		show_progress(round + 1, contest->options->rounds);
+		terminal_progress(round + 1, contest->options->rounds);
 	}
 	for (unsigned int i = 0; i < contest->nr_rows; i++)
 		series_sort(&contest->rows[i].values);

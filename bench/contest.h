@@ -9,6 +9,7 @@
 
 #include "contender.h"
 #include "interval.h"
+#include "outputs.h"
 #include "series.h"
 
 #define CONTEST_MAX 16u
@@ -38,8 +39,7 @@ struct contest_options {
 	int cpu_server;
 	struct contender_options peers[CONTEST_MAX];
 	unsigned int nr_peers;
-	const char *json;
-	const char *csv;
+	struct outputs outputs;
 	int argc;
 	char **argv;
 };
@@ -87,9 +87,7 @@ const struct contest_row *contest_rival(const struct contest *contest,
 int contest_compare(const struct contest_row *row, const struct contest_row *rival,
 		    struct interval *interval);
 
-/* A table, and below it how every peer compares with the first; JSON; CSV. */
-int contest_text(const struct contest *contest, FILE *to);
-int contest_json(const struct contest *contest, FILE *to);
-int contest_csv(const struct contest *contest, FILE *to);
+/* JSON, as docs/benchmarking.md describes it; json_object_put() is its end. NULL: no memory. */
+struct json_object *contest_json(const struct contest *contest);
 
 #endif

@@ -1,41 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* fastpath-bench rtt and throughput: several servers beside each other in one run. */
-#include <signal.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "commands.h"
 #include "contest_options.h"
 #include "log.h"
-#include "result_file.h"
 
-static int print_json(const void *contest, FILE *to)
+static int report(const struct contest *contest, struct outputs *outputs)
 {
-	return contest_json(contest, to);
-}
+	struct result result = { .root = contest_json(contest) };
+	int ret = result.root ? result_open(&result, result.root, "the result") : -ENOMEM;
 
-static int print_csv(const void *contest, FILE *to)
-{
-	return contest_csv(contest, to);
-}
-
-static bool is_stdout(const char *path)
-{
-	return path && !strcmp(path, "-");
-}
-
-static int report(const struct contest *contest)
-{
-	const struct contest_options *options = contest->options;
-	bool taken = is_stdout(options->json) || is_stdout(options->csv);
-	int ret = contest_text(contest, taken ? stderr : stdout);
-
-	if (ret)
-		log_error("%s", strerror(-ret));
-	if (!ret && options->json)
-		ret = result_write(options->json, print_json, contest);
-	if (!ret && options->csv)
-		ret = result_write(options->csv, print_csv, contest);
+	if (!ret)
+		ret = outputs_write(outputs, &result, 1);
+	else if (ret == -ENOMEM)
+		log_error("%s", strerror(ENOMEM));
+	result_close(&result);
 	return ret;
 }
 
@@ -51,15 +33,18 @@ static int run(bool is_throughput, int argc, char **argv)
 		given[i] = strdup(argv[i]);
 	ret = contest_options_parse(&options, argc, argv);
 	options.argv = given ? given : argv;
+	if (!ret)
+		ret = outputs_open(&options.outputs);
 	if (!ret) {
 		ret = contest_open(&options, &contest);
 		log_set_level(LOG_ERROR); /* that a server is gone is told once, with its name */
 		if (!ret)
 			ret = contest_run(&contest);
 		if (!ret)
-			ret = report(&contest);
+			ret = report(&contest, &options.outputs);
 		contest_close(&contest);
 	}
+	outputs_close(&options.outputs);
 	for (int i = 0; given && i < argc; i++)
 		free(given[i]);
 	free(given);

@@ -47,8 +47,6 @@ enum {
 	OPT_NO_PIN,
 	OPT_WAIT,
 	OPT_NO_FLOOR,
-	OPT_JSON,
-	OPT_CSV,
 	OPT_HELP,
 	OPT_DEPTH,
 	OPT_MIX,
@@ -73,8 +71,7 @@ static const struct option long_options[] = {
 	{ "no-pin", no_argument, NULL, OPT_NO_PIN },
 	{ "wait", required_argument, NULL, OPT_WAIT },
 	{ "no-floor", no_argument, NULL, OPT_NO_FLOOR },
-	{ "json", required_argument, NULL, OPT_JSON },
-	{ "csv", required_argument, NULL, OPT_CSV },
+	OUTPUTS_OPTIONS,
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ 0 },
 };
@@ -100,9 +97,7 @@ static void usage(bool is_throughput)
 	       "  --cpus CLIENT,SERVER   where they run (the first two CPUs)\n"
 	       "  --same-cpu             all on one CPU\n"
 	       "  --no-pin               wherever they run\n"
-	       "  --no-floor             without the row of one recv() and one send()\n"
-	       "  --json FILE, --csv FILE\n"
-	       "                         write the result; - is the standard output\n",
+	       "  --no-floor             without the row of one recv() and one send()\n",
 	       is_throughput ? "throughput" : "rtt",
 	       is_throughput ? "How many accesses each of several servers can do." :
 			       "What one access to each of several servers costs.",
@@ -114,6 +109,8 @@ static void usage(bool is_throughput)
 		       DEFAULT_DEPTH);
 	else
 		printf("  --access KIND,...      read, write (both)\n");
+	printf("\nWhat comes of it:\n");
+	outputs_usage(stdout, 25);
 	printf("\nExit status: 0, or 1 when something failed or accesses were lost.\n");
 }
 
@@ -262,10 +259,6 @@ static const char **text_of(struct draft *draft, int opt)
 		return &draft->region;
 	case OPT_OFFSET:
 		return &draft->offset;
-	case OPT_JSON:
-		return &draft->options->json;
-	case OPT_CSV:
-		return &draft->options->csv;
 	default:
 		return NULL;
 	}
@@ -276,7 +269,10 @@ static int parse_one(struct draft *draft, int opt)
 {
 	struct contest_options *options = draft->options;
 	const char **text = text_of(draft, opt);
+	int ret = outputs_option(&options->outputs, opt, optarg);
 
+	if (ret)
+		return ret < 0 ? ret : 0;
 	if (text) {
 		*text = optarg;
 		return 0;

@@ -12,6 +12,7 @@ static const struct {
 	{ "rtt", rtt_main },
 	{ "throughput", throughput_main },
 	{ "compare", compare_main },
+	{ "report", report_main },
 };
 
 int main(int argc, char **argv)

@@ -2,10 +2,13 @@
 #include "result_file.h"
 
 #include <errno.h>
+#include <json-c/printbuf.h>
+#include <math.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <time.h>
 
-#include "log.h"
+#include "cleanup.h"
 
 #define FILE_VERSION 1
 
@@ -23,12 +26,24 @@ static void put_double(struct json_object *to, const char *name, double value)
 	json_object_object_add(to, name, json_object_new_double(value));
 }
 
+static void put_date(struct json_object *to)
+{
+	time_t now = time(NULL);
+	char text[32];
+	struct tm tm;
+
+	if (gmtime_r(&now, &tm) && strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm))
+		put_string(to, "date", text);
+}
+
 struct json_object *result_new(const char *mode, int argc, char **argv)
 {
 	struct json_object *root = json_object_new_object();
 	struct json_object *command_line = json_object_new_array();
 
 	json_object_object_add(root, "file_version", json_object_new_int(FILE_VERSION));
+	put_string(root, "fastpath", FASTPATH_VERSION);
+	put_date(root);
 	put_string(root, "mode", mode);
 	for (int i = 0; i < argc; i++)
 		json_object_array_add(command_line, json_object_new_string(argv[i]));
@@ -66,6 +81,62 @@ struct json_object *result_machine(void)
 	return object;
 }
 
+/*
+ * From the median on the steps become smaller as less values are left: five up to half of those, five
+ * up to half of the rest, and so on.
+ */
+#define STEPS_PER_HALF 5
+
+/* A tenth of a nanosecond is more than anybody can measure. */
+static struct json_object *new_tenths(double value)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%.1f", value);
+	return json_object_new_double_s(value, text);
+}
+
+static struct json_object *make_curve(const struct series *series)
+{
+	struct json_object *curve = json_object_new_array();
+	double percent = 0;
+	bool is_last = false;
+
+	while (!is_last) {
+		struct json_object *pair = json_object_new_array();
+
+		/* Less than one value is left above it. */
+		is_last = (100 - percent) / 100 * (double)series->nr < 1;
+		if (is_last)
+			percent = 100;
+		json_object_array_add(pair, json_object_new_double(percent));
+		json_object_array_add(pair, new_tenths(series_percentile(series, percent)));
+		json_object_array_add(curve, pair);
+		percent += 100 / (STEPS_PER_HALF * exp2(floor(log2(100 / (100 - percent))) + 1));
+	}
+	return curve;
+}
+
+/* A list on one line. */
+static int print_on_a_line(struct json_object *list, struct printbuf *to, int level, int flags)
+{
+	(void)level, (void)flags;
+	printbuf_memappend(to, "[", 1);
+	for (size_t i = 0; i < json_object_array_length(list); i++) {
+		struct json_object *value = json_object_array_get_idx(list, i);
+		const char *text = json_object_to_json_string_ext(value, JSON_C_TO_STRING_PLAIN);
+
+		sprintbuf(to, "%s%s", i ? "," : "", text ? text : "null");
+	}
+	return printbuf_memappend(to, "]", 1);
+}
+
+static void put_line(struct json_object *to, const char *name, struct json_object *list)
+{
+	json_object_set_serializer(list, print_on_a_line, NULL, NULL);
+	json_object_object_add(to, name, list);
+}
+
 void result_put_series(struct json_object *to, const char *name, const struct series *series)
 {
 	static const double percents[] = { 1, 5, 10, 25, 50, 75, 90, 95, 99, 99.9, 99.99 };
@@ -88,9 +159,10 @@ void result_put_series(struct json_object *to, const char *name, const struct se
 		put_double(percentile, key, series_percentile(series, percents[i]));
 	}
 	json_object_object_add(object, "percentile", percentile);
+	put_line(object, "curve", make_curve(series));
 	for (size_t i = 0; i < series->nr_marks; i++)
 		json_object_array_add(rounds, json_object_new_double(series->marks[i].median));
-	json_object_object_add(object, "rounds", rounds);
+	put_line(object, "rounds", rounds);
 	json_object_object_add(to, name, object);
 }
 
@@ -103,19 +175,19 @@ int result_print(struct json_object *root, FILE *to)
 	return fputs(text, to) < 0 || fputc('\n', to) < 0 ? -EIO : 0;
 }
 
-int result_write(const char *path, result_print_fn *print, const void *opaque)
+int result_put_findings(struct json_object *root, result_print_fn *print, const void *opaque)
 {
-	FILE *to = strcmp(path, "-") ? fopen(path, "we") : stdout;
-	int ret;
+	struct json_object *list = json_object_new_array();
+	CLEANUP_FREE char *text = NULL;
+	size_t len = 0;
+	FILE *to = open_memstream(&text, &len);
+	int ret = to ? print(opaque, to) : -ENOMEM;
 
-	if (!to) {
-		log_error("%s: %s", path, strerror(errno));
-		return -errno;
-	}
-	ret = print(opaque, to);
-	if (ferror(to) || (to == stdout ? fflush(to) : fclose(to)))
-		ret = -EIO;
-	if (ret)
-		log_error("%s can't be written: %s", path, strerror(-ret));
+	if (to && fclose(to) && !ret)
+		ret = -ENOMEM;
+	for (char *line = text, *at = text; !ret && (line = strsep(&at, "\n"));)
+		if (*line)
+			json_object_array_add(list, json_object_new_string(line));
+	json_object_object_add(root, "findings", list);
 	return ret;
 }

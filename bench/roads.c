@@ -7,11 +7,12 @@
 #include <unistd.h>
 
 #include "commands.h"
+#include "ladder.h"
 #include "log.h"
 #include "option.h"
+#include "outputs.h"
 #include "place.h"
-#include "report.h"
-#include "result_file.h"
+#include "terminal.h"
 
 /* Exit status when a road that was asked for by name can't be measured here. */
 #define EXIT_SKIPPED 4
@@ -27,8 +28,7 @@ struct options {
 	unsigned int ops;    /* of each road */
 	unsigned int repeat; /* 0: not given */
 	char *names;	     /* roads, by commas; NULL: all */
-	const char *json;
-	const char *csv;
+	struct outputs outputs;
 };
 
 enum {
@@ -38,8 +38,6 @@ enum {
 	OPT_REPEAT,
 	OPT_CPUS,
 	OPT_ROADS,
-	OPT_JSON,
-	OPT_CSV,
 	OPT_NO_KVM,
 	OPT_FLOOD,
 	OPT_HELP,
@@ -53,8 +51,7 @@ static const struct option long_options[] = {
 	{ "repeat", required_argument, NULL, OPT_REPEAT },
 	{ "cpus", required_argument, NULL, OPT_CPUS },
 	{ "roads", required_argument, NULL, OPT_ROADS },
-	{ "json", required_argument, NULL, OPT_JSON },
-	{ "csv", required_argument, NULL, OPT_CSV },
+	OUTPUTS_OPTIONS,
 	{ "no-kvm", no_argument, NULL, OPT_NO_KVM },
 	{ "flood", optional_argument, NULL, OPT_FLOOD },
 	{ "help", no_argument, NULL, OPT_HELP },
@@ -73,7 +70,7 @@ static void usage(FILE *to)
 {
 	fprintf(to,
 		"Usage: fastpath-bench [options]\n"
-		"       fastpath-bench rtt|throughput|compare ... (--help says more)\n"
+		"       fastpath-bench rtt|throughput|compare|report ... (--help says more)\n"
 		"Measures what a guest's access to a device costs, by socket and by fd.\n"
 		"Starts fastpathd and a guest by itself.\n\n"
 		"  --connect SOCKET    measure this vfio-user server instead of our own\n"
@@ -83,14 +80,15 @@ static void usage(FILE *to)
 		"  --repeat N          in so many rounds, each with all roads (200)\n"
 		"  --cpus GUEST,SERVER where they run (the first two CPUs)\n"
 		"  --roads ROAD,...    only these\n"
-		"  --json FILE, --csv FILE\n"
-		"                      write the result; - is the standard output\n"
 		"  --no-kvm            measure from the host, as where /dev/kvm can't be opened\n"
 		"  --flood[=posted|large|multi]\n"
 		"                      the socket's roads, with and without another client that\n"
 		"                      floods another device of the same thread (in 20 rounds)\n"
 		"  --help, --version\n\n"
-		"Exit status: 0; 1 when something failed; 4 when a road asked for by --roads\n"
+		"What comes of it:\n");
+	outputs_usage(to, 22);
+	fprintf(to,
+		"\nExit status: 0; 1 when something failed; 4 when a road asked for by --roads\n"
 		"can't be measured here.\n\n"
 		"Roads, their operations, and the server's state:\n");
 	print_roads(to);
@@ -143,8 +141,11 @@ static int parse_flood(const char *text, struct options *options)
 /* 0; 1 when there is nothing left to do; -errno. */
 static int parse_one(struct options *options, int opt)
 {
+	int ret = outputs_option(&options->outputs, opt, optarg);
 	unsigned long number;
 
+	if (ret)
+		return ret < 0 ? ret : 0;
 	switch (opt) {
 	case OPT_CONNECT:
 		options->rig.connect = optarg;
@@ -166,12 +167,6 @@ static int parse_one(struct options *options, int opt)
 				   &options->rig.cpu_server);
 	case OPT_ROADS:
 		return parse_roads(optarg, &options->names);
-	case OPT_JSON:
-		options->json = optarg;
-		return 0;
-	case OPT_CSV:
-		options->csv = optarg;
-		return 0;
 	case OPT_NO_KVM:
 		options->rig.no_kvm = true;
 		return 0;
@@ -244,14 +239,6 @@ static bool is_wanted(const char *names, const char *name)
 	return false;
 }
 
-static void show_progress(unsigned int done, unsigned int of)
-{
-	if (isatty(STDERR_FILENO))
-		fprintf(stderr, "\rround %u of %u%s", done, of, done == of ? "\n\n" : "");
-	else if (done == of || done * 4 / of != (done - 1) * 4 / of)
-		fprintf(stderr, "round %u of %u\n", done, of);
-}
-
 /* Every round has all roads, each round begins with another: what drifts, drifts for all. */
 static int measure_rounds(const struct options *options, struct rig *rig, struct row *rows,
 			  unsigned int nr_rows)
@@ -271,7 +258,7 @@ static int measure_rounds(const struct options *options, struct rig *rig, struct
 			usleep(3000); /* a server that was awake goes to sleep */
 			ret = row_measure(row, rig, count);
 		}
-		show_progress(round + 1, options->repeat);
+		terminal_progress(round + 1, options->repeat);
 	}
 	return ret;
 }
@@ -323,87 +310,75 @@ static int check_counts(const struct row *rows, unsigned int nr_rows)
 	return ret;
 }
 
-static int print_json(const void *report, FILE *to)
+static int report(const struct ladder *ladder, struct outputs *outputs)
 {
-	return report_json(report, to);
-}
+	struct result result = { .root = ladder_json(ladder) };
+	int ret = result.root ? result_open(&result, result.root, "the result") : -ENOMEM;
 
-static int print_csv(const void *report, FILE *to)
-{
-	report_csv(report, to);
-	return 0;
-}
-
-static int report_all(const struct options *options, const struct report *report)
-{
-	bool taken = (options->json && !strcmp(options->json, "-")) ||
-		     (options->csv && !strcmp(options->csv, "-"));
-	int ret = 0;
-
-	report_text(report, taken ? stderr : stdout);
-	if (options->json)
-		ret = result_write(options->json, print_json, report);
-	if (options->csv && !ret)
-		ret = result_write(options->csv, print_csv, report);
+	if (!ret)
+		ret = outputs_write(outputs, &result, 1);
+	else if (ret == -ENOMEM)
+		log_error("%s", strerror(ENOMEM));
+	result_close(&result);
 	return ret;
 }
 
 /* Whether a road that was asked for by name could not be measured in any of its rows. */
-static bool is_short(const struct options *options, const struct report *report)
+static bool is_short(const struct options *options, const struct ladder *ladder)
 {
-	for (unsigned int i = 0; options->names && i < report->nr_rows; i++) {
-		bool measured = false;
+	for (unsigned int i = 0; options->names && i < ladder->nr_rows; i++) {
+		bool any = false;
 
-		for (unsigned int j = 0; j < report->nr_rows; j++)
-			measured |= !report->rows[j].skip &&
-				    !strcmp(report->rows[i].road.name, report->rows[j].road.name);
-		if (!measured)
+		for (unsigned int j = 0; j < ladder->nr_rows; j++)
+			any |= !ladder->rows[j].skip &&
+			       !strcmp(ladder->rows[i].road.name, ladder->rows[j].road.name);
+		if (!any)
 			return true;
 	}
 	return false;
 }
 
-static void add_row(struct report *report, const struct road *road, const struct options *options,
+static void add_row(struct ladder *ladder, const struct road *road, const struct options *options,
 		    struct rig *rig)
 {
-	struct row *row = &report->rows[report->nr_rows++];
+	struct row *row = &ladder->rows[ladder->nr_rows++];
 
 	row_init(row, road, rig, &options->place);
 	if (!options->rig.flood)
 		return;
 	row_init(row + 1, road, rig, &options->place);
 	if (row_flood(row + 1))
-		report->nr_rows++;
+		ladder->nr_rows++;
 }
 
 /* EXIT_SUCCESS, EXIT_FAILURE or EXIT_SKIPPED. */
-static int run(const struct options *options, struct rig *rig, struct report *report)
+static int run(struct options *options, struct rig *rig, struct ladder *ladder)
 {
 	int ret;
 
 	for (unsigned int i = 0; i < nr_roads; i++)
 		if (is_wanted(options->names, roads[i].name))
-			add_row(report, &roads[i], options, rig);
-	ret = measure_rounds(options, rig, report->rows, report->nr_rows);
+			add_row(ladder, &roads[i], options, rig);
+	ret = measure_rounds(options, rig, ladder->rows, ladder->nr_rows);
 	if (!ret)
-		ret = check_counts(report->rows, report->nr_rows);
-	check_exits(report->rows, report->nr_rows);
-	for (unsigned int i = 0; i < report->nr_rows; i++) {
-		series_sort(&report->rows[i].guest_ns);
-		series_sort(&report->rows[i].notify_ns);
-		series_sort(&report->rows[i].rtt_ns);
+		ret = check_counts(ladder->rows, ladder->nr_rows);
+	check_exits(ladder->rows, ladder->nr_rows);
+	for (unsigned int i = 0; i < ladder->nr_rows; i++) {
+		series_sort(&ladder->rows[i].guest_ns);
+		series_sort(&ladder->rows[i].notify_ns);
+		series_sort(&ladder->rows[i].rtt_ns);
 	}
 	if (!ret)
-		ret = report_all(options, report);
+		ret = report(ladder, &options->outputs);
 	if (ret)
 		return EXIT_FAILURE;
-	return is_short(options, report) ? EXIT_SKIPPED : EXIT_SUCCESS;
+	return is_short(options, ladder) ? EXIT_SKIPPED : EXIT_SUCCESS;
 }
 
 int roads_main(int argc, char **argv)
 {
 	struct options options = { .ops = DEFAULT_OPS };
-	struct report report = { .argc = argc, .argv = argv };
+	struct ladder ladder = { .argc = argc, .argv = argv };
 	struct rig *rig = NULL;
 	int ret;
 
@@ -412,16 +387,17 @@ int roads_main(int argc, char **argv)
 		free(options.names);
 		return ret < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	}
-	report.rows = calloc(2ul * nr_roads, sizeof(*report.rows));
+	ladder.rows = calloc(2ul * nr_roads, sizeof(*ladder.rows));
 	ret = EXIT_FAILURE;
-	if (report.rows && !rig_open(&options.rig, &rig)) {
-		report.rig = rig;
-		ret = run(&options, rig, &report);
+	if (!outputs_open(&options.outputs) && ladder.rows && !rig_open(&options.rig, &rig)) {
+		ladder.rig = rig;
+		ret = run(&options, rig, &ladder);
 	}
 	rig_close(rig);
-	for (unsigned int i = 0; i < report.nr_rows; i++)
-		row_free(&report.rows[i]);
-	free(report.rows);
+	outputs_close(&options.outputs);
+	for (unsigned int i = 0; i < ladder.nr_rows; i++)
+		row_free(&ladder.rows[i]);
+	free(ladder.rows);
 	free(options.names);
 	return ret;
 }

@@ -114,4 +114,10 @@ result $? 'an option is completed'
 result $? 'a device is completed'
 [ "$(complete_words fastpathctl '' pro)" = probe ]
 result $? 'a command is completed'
+[ "$(complete_words fastpath-bench '' repo)" = report ]
+result $? 'a command of fastpath-bench is completed'
+[ "$(complete_words fastpath-bench throughput --dep)" = --depth ]
+result $? 'and the options of it'
+[ "$(complete_words fastpath-bench --color al)" = always ]
+result $? 'and what an option of it can be'
 echo "1..$number"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* What came of a contest, for people and for programs. */
+/* What came of a contest. */
 #include <errno.h>
 #include <math.h>
 #include <string.h>
@@ -13,61 +13,9 @@ static double per_access(const struct contest_row *row, uint64_t sum)
 	return row->accesses ? (double)sum / (double)row->accesses : 0;
 }
 
-/* The lowest and highest median of a round, but for a tenth at either end. */
-static void spread(const struct contest_row *row, double *low, double *high)
-{
-	struct series medians = { 0 };
-
-	for (size_t i = 0; i < row->values.nr_marks; i++)
-		if (series_add(&medians, row->values.marks[i].median))
-			break;
-	series_sort(&medians);
-	*low = series_percentile(&medians, 10);
-	*high = series_percentile(&medians, 90);
-	series_free(&medians);
-}
-
 static const char *unit(const struct contest *contest)
 {
 	return contest->options->is_throughput ? "accesses_per_s" : "rtt_ns";
-}
-
-/* ---- text ---- */
-
-static void print_row(const struct contest *contest, const struct contest_row *row, FILE *to)
-{
-	double low, high;
-
-	spread(row, &low, &high);
-	fprintf(to, "%-6s %4u  %-14s %-8s %9.0f %9.0f %9.0f", row->access->name, row->where.size,
-		row->peer->options.name, row->peer->options.kind->name,
-		series_percentile(&row->values, 50), low, high);
-	if (!contest->options->is_throughput)
-		fprintf(to, " %9.0f %9.0f", series_percentile(&row->values, 90),
-			series_percentile(&row->values, 99));
-	if (row->has_server_usage)
-		fprintf(to, " %8.0f %5.2f", per_access(row, row->server.cpu_ns),
-			per_access(row, row->server.switches));
-	else
-		fprintf(to, " %8s %5s", "-", "-");
-	fprintf(to, " %8.0f %5.2f %9llu\n", per_access(row, row->client.cpu_ns),
-		per_access(row, row->client.switches), (unsigned long long)row->accesses);
-}
-
-static void print_table(const struct contest *contest, FILE *to)
-{
-	bool is_rtt = !contest->options->is_throughput;
-
-	fprintf(to, "%-6s %4s  %-14s %-8s %9s %19s%s %14s %14s\n", "", "", "", "",
-		is_rtt ? "rtt_ns" : "accesses", "8 of 10 rounds",
-		is_rtt ? "              rtt_ns" : "", "--- server ---", "--- client ---");
-	fprintf(to, "%-6s %4s  %-14s %-8s %9s %9s %9s", "access", "size", "peer", "client",
-		is_rtt ? "p50" : "per s", "from", "to");
-	if (is_rtt)
-		fprintf(to, " %9s %9s", "p90", "p99");
-	fprintf(to, " %8s %5s %8s %5s %9s\n", "cpu_ns", "sw", "cpu_ns", "sw", "accesses");
-	for (unsigned int i = 0; i < contest->nr_rows; i++)
-		print_row(contest, &contest->rows[i], to);
 }
 
 static void print_cpu(const struct contest_row *row, const struct contest_row *rival, FILE *to)
@@ -101,12 +49,12 @@ static int print_comparison(const struct contest *contest, const struct contest_
 	return 0;
 }
 
-int contest_text(const struct contest *contest, FILE *to)
+/* How every peer compares with the first, a sentence a line. */
+static int findings(const void *opaque, FILE *to)
 {
+	const struct contest *contest = opaque;
 	int ret = 0;
 
-	print_table(contest, to);
-	fprintf(to, "\n");
 	for (unsigned int i = 0; i < contest->nr_rows && !ret; i++)
 		ret = print_comparison(contest, &contest->rows[i], to);
 	return ret;
@@ -200,7 +148,7 @@ static int put_row(struct json_object *to, const struct contest *contest,
 	return put_ratio(to, contest, row);
 }
 
-int contest_json(const struct contest *contest, FILE *to)
+struct json_object *contest_json(const struct contest *contest)
 {
 	const struct contest_options *options = contest->options;
 	struct json_object *root = result_new(options->is_throughput ? "throughput" : "rtt",
@@ -214,49 +162,9 @@ int contest_json(const struct contest *contest, FILE *to)
 	for (unsigned int i = 0; i < contest->nr_rows && !ret; i++)
 		ret = put_row(append(rows), contest, &contest->rows[i]);
 	if (!ret)
-		ret = result_print(root, to);
+		ret = result_put_findings(root, findings, contest);
+	if (!ret)
+		return root;
 	json_object_put(root);
-	return ret;
-}
-
-/* ---- CSV ---- */
-
-int contest_csv(const struct contest *contest, FILE *to)
-{
-	const char *name = unit(contest);
-
-	fprintf(to,
-		"access,size_bytes,peer,client,%s_p50,%s_rounds_p10,%s_rounds_p90,%s_p90,%s_p99,"
-		"server_cpu_ns_per_op,server_switches_per_op,client_cpu_ns_per_op,"
-		"client_switches_per_op,accesses,ratio,ratio_low,ratio_high,verdict\n",
-		name, name, name, name, name);
-	for (unsigned int i = 0; i < contest->nr_rows; i++) {
-		const struct contest_row *row = &contest->rows[i];
-		const struct contest_row *rival = contest_rival(contest, row);
-		struct interval interval;
-		double low, high;
-
-		spread(row, &low, &high);
-		fprintf(to, "%s,%u,%s,%s,%.0f,%.0f,%.0f,%.0f,%.0f,", row->access->name,
-			row->where.size, row->peer->options.name, row->peer->options.kind->name,
-			series_percentile(&row->values, 50), low, high,
-			series_percentile(&row->values, 90), series_percentile(&row->values, 99));
-		if (row->has_server_usage)
-			fprintf(to, "%.0f,%.3f,", per_access(row, row->server.cpu_ns),
-				per_access(row, row->server.switches));
-		else
-			fprintf(to, ",,");
-		fprintf(to, "%.0f,%.3f,%llu", per_access(row, row->client.cpu_ns),
-			per_access(row, row->client.switches), (unsigned long long)row->accesses);
-		if (!rival || contest_compare(row, rival, &interval))
-			fprintf(to, ",,,,\n");
-		else if (isinf(interval.high))
-			fprintf(to, ",%.4f,,,%s\n", interval.ratio, verdict_name(VERDICT_TOO_FEW));
-		else
-			fprintf(to, ",%.4f,%.4f,%.4f,%s\n", interval.ratio, interval.low,
-				interval.high,
-				verdict_name(interval_verdict(&interval,
-							      contest->options->is_throughput, 0)));
-	}
-	return 0;
+	return NULL;
 }

@@ -3,7 +3,7 @@
 #include <json-c/json.h>
 #include <string.h>
 
-#include "report.h"
+#include "ladder.h"
 #include "result_file.h"
 #include "vm.h"
 
@@ -91,17 +91,17 @@ static struct json_object *make_machine(const struct rig *rig)
 	return object;
 }
 
-int report_json(const struct report *report, FILE *to)
+struct json_object *ladder_json(const struct ladder *ladder)
 {
-	struct json_object *root = result_new("roads", report->argc, report->argv);
+	struct json_object *root = result_new("roads", ladder->argc, ladder->argv);
 	struct json_object *rows = json_object_new_array();
-	int ret;
 
-	json_object_object_add(root, "machine", make_machine(report->rig));
-	for (unsigned int i = 0; i < report->nr_rows; i++)
-		json_object_array_add(rows, make_row(&report->rows[i]));
+	json_object_object_add(root, "machine", make_machine(ladder->rig));
+	for (unsigned int i = 0; i < ladder->nr_rows; i++)
+		json_object_array_add(rows, make_row(&ladder->rows[i]));
 	json_object_object_add(root, "rows", rows);
-	ret = result_print(root, to);
+	if (!result_put_findings(root, ladder_findings, ladder))
+		return root;
 	json_object_put(root);
-	return ret;
+	return NULL;
 }
