@@ -28,6 +28,7 @@ enum takes_device {
 struct command {
 	const char *name;
 	const char *args; /* behind CONTROL, for people */
+	const char *asks; /* the server for this; NULL: for `name` */
 	enum takes_device device;
 	bool has_setting; /* KEY=VALUE behind the device */
 	bool has_output;
@@ -39,6 +40,7 @@ static const struct command commands[] = {
 	{ .name = "list", .args = "", .device = DEVICE_NONE, .print = ctl_print_list },
 	{ .name = "show", .args = "DEVICE", .device = DEVICE_NEEDED, .print = ctl_print_show },
 	{ .name = "stats", .args = "[DEVICE]", .print = ctl_print_stats },
+	{ .name = "metrics", .args = "[DEVICE]", .asks = "stats", .print = ctl_print_metrics },
 	{ .name = "reset", .args = "DEVICE", .device = DEVICE_NEEDED },
 	{ .name = "detach", .args = "DEVICE", .device = DEVICE_NEEDED },
 	{ .name = "watch", .args = "[DEVICE]", .is_stream = true },
@@ -177,7 +179,8 @@ static int ask(int fd, const struct options *options)
 	ssize_t sent = -1;
 	int len;
 
-	put_text(request, "command", options->command->name);
+	put_text(request, "command",
+		 options->command->asks ? options->command->asks : options->command->name);
 	if (options->device)
 		put_text(request, "device", options->device);
 	if (options->setting) {

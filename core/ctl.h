@@ -13,6 +13,7 @@ int ctl_main(int argc, char **argv);
 void ctl_print_list(struct json_object *reply);
 void ctl_print_show(struct json_object *reply);
 void ctl_print_stats(struct json_object *reply);
+void ctl_print_metrics(struct json_object *reply); /* for Prometheus: as OpenMetrics */
 
 /* A line of `watch` or `trace`. */
 void ctl_print_event(struct json_object *event);

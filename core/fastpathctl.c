@@ -28,6 +28,7 @@ static const struct command commands[] = {
 	{ "show", "CONTROL DEVICE", "what a device is, has, and what its client has set up",
 	  ctl_main },
 	{ "stats", "CONTROL [DEVICE]", "what was counted", ctl_main },
+	{ "metrics", "CONTROL [DEVICE]", "the same as OpenMetrics, for Prometheus", ctl_main },
 	{ "reset", "CONTROL DEVICE", "DEVICE_RESET, once nothing is in flight", ctl_main },
 	{ "detach", "CONTROL DEVICE",
 	  "end its client's connection; the device's state stays, the next client is served",

@@ -15,6 +15,7 @@
 #include "log.h"
 #include "session.h"
 #include "socket.h"
+#include "usdt.h"
 
 /* After accept() failed (out of fds, most likely) it is tried again so much later. */
 #define ACCEPT_RETRY_NS 100000000ull
@@ -97,6 +98,7 @@ static int start_session(struct served *served, int fd)
 	served->before = served->dev->stats;
 	served->dev->stats.clients++;
 	session_peer(served->session, &peer);
+	USDT(client_came, served->dev->short_name, peer.pid);
 	observe_client_came(served->dev, peer.pid, peer.uid);
 	return 0;
 }

@@ -17,6 +17,7 @@
 #include "outbox.h"
 #include "patience.h"
 #include "socket.h"
+#include "usdt.h"
 #include "waiting.h"
 
 /* A peer that sends nothing but nonsense gets this many lines in the log, and one that says so. */
@@ -536,6 +537,7 @@ static void end(struct session *session, const char *why)
 	session->has_ended = true;
 	if (why && allowance_take(&session->dev->lines, session->dev->name))
 		log_warn("%s: connection closed: %s", session->dev->name, why);
+	USDT(client_gone, session->dev->short_name, why);
 	observe_client_gone(session->dev, why);
 	shut(session);
 	session->options.ended(session->options.opaque);
