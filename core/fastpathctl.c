@@ -27,7 +27,7 @@ static const struct command commands[] = {
 	{ "list", "CONTROL", "the devices, and whether they have a client", ctl_main },
 	{ "show", "CONTROL DEVICE", "what a device is, has, and what its client has set up",
 	  ctl_main },
-	{ "stats", "CONTROL [DEVICE]", "what was counted", ctl_main },
+	{ "stats", "CONTROL [DEVICE] [--watch[=SECONDS]]", "what was counted", ctl_main },
 	{ "metrics", "CONTROL [DEVICE]", "the same as OpenMetrics, for Prometheus", ctl_main },
 	{ "reset", "CONTROL DEVICE", "DEVICE_RESET, once nothing is in flight", ctl_main },
 	{ "detach", "CONTROL DEVICE",
