@@ -31,8 +31,8 @@ static void ended(struct fp_device *dev, const struct fp_access *access, enum ro
 {
 	uint64_t ns = latency_add(&dev->latencies, access->region, road, start);
 
-	USDT(access_end, dev->short_name, access->region, access->offset, access->size,
-	     access->write, road_names[road], ret, ns);
+	USDT(access_end, dev->short_name, access->region, access->offset, road_names[road], ns,
+	     ret);
 }
 
 static void unlink_deferred(struct fp_device *dev, const struct deferred *deferred)

@@ -389,6 +389,8 @@ int device_reset(struct fp_device *dev)
 	int ret = 0;
 
 	dev->stats.resets++;
+	if (allowance_take_at(&dev->lines, dev->name, LOG_DEBUG))
+		log_debug("%s: reset", dev->name);
 	observe_reset(dev);
 	migration_reset(dev);
 	pci_reset(&dev->pci);

@@ -71,7 +71,8 @@ static void session_ended(void *opaque)
 {
 	struct served *served = opaque;
 
-	log_info("%s: the client is gone", served->name);
+	if (allowance_take_at(&served->dev->lines, served->name, LOG_INFO))
+		log_info("%s: the client is gone", served->name);
 	served->session = NULL;
 	keep(served);
 	if (served->next_fd >= 0)
@@ -94,7 +95,8 @@ static int start_session(struct served *served, int fd)
 		log_warn("%s: a client is refused: out of memory", served->name);
 		return ret;
 	}
-	log_info("%s: a client has come", served->name);
+	if (allowance_take_at(&served->dev->lines, served->name, LOG_INFO))
+		log_info("%s: a client has come", served->name);
 	served->before = served->dev->stats;
 	served->dev->stats.clients++;
 	session_peer(served->session, &peer);

@@ -189,6 +189,13 @@ static void begin(struct session *session)
 	if (caps->max_data_xfer_size < session->link.max_data_xfer)
 		session->link.max_data_xfer = caps->max_data_xfer_size;
 	patience_has_version(&session->patience);
+	if (allowance_take_at(&session->dev->lines, session->dev->name, LOG_DEBUG))
+		log_debug("%s: VERSION is agreed on: its client takes %u fds and %llu bytes a "
+			  "message%s%s",
+			  session->dev->name, caps->max_msg_fds,
+			  (unsigned long long)caps->max_data_xfer_size,
+			  session->twin.fd >= 0 ? ", a twin socket" : "",
+			  caps->vm_interrupt ? ", interrupts by message" : "");
 }
 
 static void reply(struct session *session, struct request *request, const void *body, ssize_t len)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * usdt: places at which bpftrace and perf may look in, docs/observing.md has them all. One at which
- * nobody looks is a nop, and what it tells has to be at hand anyway. Nothing at all where
- * <sys/sdt.h> is not.
+ * nobody looks is a nop, and what it tells has to be at hand anyway: six things at most, as bpftrace
+ * reads no more. Nothing at all where <sys/sdt.h> is not.
  */
 #ifndef FASTPATH_USDT_H
 #define FASTPATH_USDT_H
