@@ -35,3 +35,8 @@ bool allowance_take(struct allowance *allowance, const char *name)
 	allowance->is_told = true;
 	return false;
 }
+
+bool allowance_take_at(struct allowance *allowance, const char *name, enum log_level level)
+{
+	return log_tells(level) && allowance_take(allowance, name);
+}

@@ -9,6 +9,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "log.h"
+
 #define ALLOWANCE_LINES 1024u
 
 /* Zeroed: full. */
@@ -20,5 +22,8 @@ struct allowance {
 
 /* Whether there is one for a line about `name`; says so once when there is none. */
 bool allowance_take(struct allowance *allowance, const char *name);
+
+/* The same for a line of `level`: there is none, and none is spent, while those are not printed. */
+bool allowance_take_at(struct allowance *allowance, const char *name, enum log_level level);
 
 #endif

@@ -286,6 +286,7 @@ static ssize_t region_read(struct request *request, void *reply)
 	int ret;
 
 	memcpy(&access, request->msg->body, sizeof(access));
+	request->dev->road = ROAD_SOCKET;
 	if (access.count > request->dev->caps.max_data_xfer_size)
 		return refuse_value(&request->why, "count", access.count, -EINVAL);
 	ret = region_access(request->dev, access.region, access.offset,
@@ -301,6 +302,7 @@ static ssize_t region_write(struct request *request, void *reply)
 	int ret;
 
 	memcpy(&access, msg->body, sizeof(access));
+	request->dev->road = msg->hdr.flags & WIRE_NO_REPLY ? ROAD_POSTED : ROAD_SOCKET;
 	if (access.count != msg->body_len - sizeof(access) ||
 	    access.count > request->dev->caps.max_data_xfer_size)
 		return refuse_value(&request->why, "count", access.count, -EINVAL);
@@ -322,6 +324,7 @@ static ssize_t region_write_multi(struct request *request, void *reply)
 	uint64_t nr;
 
 	memcpy(&nr, msg->body, sizeof(nr));
+	request->dev->road = ROAD_MULTI;
 	if (nr != (msg->body_len - sizeof(nr)) / sizeof(multi) ||
 	    (msg->body_len - sizeof(nr)) % sizeof(multi))
 		return refuse_value(&request->why, "wr_cnt", nr, -EINVAL);

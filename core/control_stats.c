@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What was counted: of the workers' rings, and of devices, in all and since their client came. */
 #include "control_request.h"
+#include "stats_rows.h"
 
 static struct json_object *array(struct control_request *request, const char *key)
 {
@@ -22,18 +23,11 @@ static void put_wait(struct json_object *object, const struct ring *ring)
 int control_stats_worker(struct control_request *request, struct worker *worker)
 {
 	const struct ring *ring = worker_ring(worker);
-	const struct ring_stats *stats = ring_stats(ring);
 	struct json_object *one = append(array(request, "workers"));
 
 	put_number(one, "worker", request->worker);
 	put_wait(one, ring);
-	put_number(one, "turns", stats->turns);
-	put_number(one, "enters", stats->enters);
-	put_number(one, "sends", stats->sends);
-	put_number(one, "completions", stats->completions);
-	put_number(one, "spin_hits", stats->spin_hits);
-	put_number(one, "spin_misses", stats->spin_misses);
-	put_number(one, "spin_denied", stats->spin_denied);
+	stats_rows_put(stats_worker_rows, ring_stats(ring), one);
 	put_number(one, "spins_ns", ring_spins_ns(ring));
 	return 0;
 }
@@ -62,11 +56,7 @@ static void put_regions(struct json_object *object, const struct stats *stats)
 			continue;
 		one = append(regions);
 		put_number(one, "index", i);
-		put_number(one, "reads", region->reads);
-		put_number(one, "writes", region->writes);
-		put_number(one, "rings_by_message", region->rings_by_message);
-		put_number(one, "rings_by_eventfd", region->rings_by_eventfd);
-		put_number(one, "by_ioregionfd", region->by_ioregionfd);
+		stats_rows_put(stats_region_rows, region, one);
 	}
 }
 
@@ -82,18 +72,48 @@ static void put_irqs(struct json_object *object, const struct stats *stats)
 static void put_stats(struct json_object *object, const struct stats *stats)
 {
 	put_commands(object, stats);
-	put_number(object, "answers", stats->answers);
-	put_number(object, "replies", stats->replies);
-	put_number(object, "errors", stats->errors);
-	put_number(object, "refused", stats->refused);
-	put_number(object, "asked", stats->asked);
-	put_number(object, "bytes_in", stats->bytes_in);
-	put_number(object, "bytes_out", stats->bytes_out);
-	put_number(object, "fds_in", stats->fds_in);
-	put_number(object, "fds_out", stats->fds_out);
-	put_number(object, "resets", stats->resets);
+	stats_rows_put(stats_device_rows, stats, object);
 	put_regions(object, stats);
 	put_irqs(object, stats);
+}
+
+/* [the largest ns that goes into it, how many] for each bucket that has some. */
+static void put_buckets(struct json_object *object, const struct histogram *histogram)
+{
+	struct json_object *buckets = put_array(object, "buckets");
+
+	for (unsigned int i = 0; i < HISTOGRAM_BUCKETS; i++) {
+		struct json_object *pair;
+
+		if (!histogram->buckets[i])
+			continue;
+		pair = json_object_new_array();
+		json_object_array_add(pair, json_object_new_uint64(histogram_end_of(i)));
+		json_object_array_add(pair, json_object_new_uint64(histogram->buckets[i]));
+		json_object_array_add(buckets, pair);
+	}
+}
+
+static void put_latencies(struct json_object *object, const struct latencies *latencies)
+{
+	struct json_object *all = put_array(object, "latency");
+
+	for (uint32_t i = 0; i < FP_MAX_REGIONS * NR_ROADS; i++) {
+		enum road road = (enum road)(i % NR_ROADS);
+		const struct latency *latency = latency_of(latencies, i / NR_ROADS, road);
+		struct json_object *one;
+
+		if (!latency)
+			continue;
+		one = append(all);
+		put_number(one, "region", i / NR_ROADS);
+		put_text(one, "road", road_names[road]);
+		put_number(one, "count", histogram_count(&latency->histogram));
+		put_number(one, "sum_ns", latency->sum_ns);
+		put_number(one, "p50_ns", histogram_percentile(&latency->histogram, 50));
+		put_number(one, "p99_ns", histogram_percentile(&latency->histogram, 99));
+		put_buckets(one, &latency->histogram);
+	}
 }
 
 int control_stats(struct control_request *request, struct served *served)
@@ -105,6 +125,7 @@ int control_stats(struct control_request *request, struct served *served)
 	put_text(one, "name", served_options(served)->name);
 	put_number(one, "clients", all->clients);
 	put_stats(put_object(one, "all"), all);
+	put_latencies(one, &served_device(served)->latencies);
 	if (served_session(served))
 		put_stats(put_object(one, "client"), &since);
 	return 0;

@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -18,6 +20,7 @@
 
 #define DEFAULT_TIMEOUT_MS 5000
 #define MAX_TIMEOUT_MS 3600000ul
+#define MAX_WATCH_S 3600
 
 enum takes_device {
 	DEVICE_OPTIONAL,
@@ -28,9 +31,11 @@ enum takes_device {
 struct command {
 	const char *name;
 	const char *args; /* behind CONTROL, for people */
+	const char *asks; /* the server for this; NULL: for `name` */
 	enum takes_device device;
 	bool has_setting; /* KEY=VALUE behind the device */
 	bool has_output;
+	bool has_watch; /* may be asked again and again */
 	bool is_stream; /* lines follow the reply until somebody ends it */
 	void (*print)(struct json_object *reply); /* NULL: success has nothing to say */
 };
@@ -38,7 +43,8 @@ struct command {
 static const struct command commands[] = {
 	{ .name = "list", .args = "", .device = DEVICE_NONE, .print = ctl_print_list },
 	{ .name = "show", .args = "DEVICE", .device = DEVICE_NEEDED, .print = ctl_print_show },
-	{ .name = "stats", .args = "[DEVICE]", .print = ctl_print_stats },
+	{ .name = "stats", .args = "[DEVICE]", .has_watch = true, .print = ctl_print_stats },
+	{ .name = "metrics", .args = "[DEVICE]", .asks = "stats", .print = ctl_print_metrics },
 	{ .name = "reset", .args = "DEVICE", .device = DEVICE_NEEDED },
 	{ .name = "detach", .args = "DEVICE", .device = DEVICE_NEEDED },
 	{ .name = "watch", .args = "[DEVICE]", .is_stream = true },
@@ -58,12 +64,14 @@ struct options {
 	const char *output; /* NULL: stdout */
 	bool json;
 	unsigned long timeout_ms;
+	double watch_s; /* 0: once */
 };
 
 enum {
 	OPT_JSON = 256,
 	OPT_TIMEOUT,
 	OPT_OUTPUT,
+	OPT_WATCH,
 	OPT_HELP,
 };
 
@@ -71,6 +79,7 @@ static const struct option long_options[] = {
 	{ "json", no_argument, NULL, OPT_JSON },
 	{ "timeout", required_argument, NULL, OPT_TIMEOUT },
 	{ "output", required_argument, NULL, OPT_OUTPUT },
+	{ "watch", optional_argument, NULL, OPT_WATCH },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ 0 },
 };
@@ -86,6 +95,8 @@ static void usage(const struct command *command)
 	       command->name, command->args, *command->args ? " " : "", DEFAULT_TIMEOUT_MS);
 	if (command->has_output)
 		printf("  --output FILE  write to FILE\n");
+	if (command->has_watch)
+		printf("  --watch[=SECONDS]  what happens in SECONDS (1), again and again, until ^C\n");
 	printf("  --help\n");
 }
 
@@ -100,6 +111,21 @@ static int parse_timeout(const char *text, unsigned long *ms)
 	return -EINVAL;
 }
 
+static int parse_watch(const struct command *command, const char *value, double *seconds)
+{
+	char *end;
+
+	if (!command->has_watch) {
+		log_error("--watch: not of %s; try --help", command->name);
+		return -EINVAL;
+	}
+	*seconds = value ? strtod(value, &end) : 1;
+	if (!value || (end != value && !*end && *seconds >= 0.01 && *seconds <= MAX_WATCH_S))
+		return 0;
+	log_error("--watch=%s: wants seconds, 0.01 to %d", value, MAX_WATCH_S);
+	return -EINVAL;
+}
+
 /* 0; 1 when there is nothing left to do; -errno. */
 static int parse_option(struct options *options, int opt)
 {
@@ -111,6 +137,8 @@ static int parse_option(struct options *options, int opt)
 		return 0;
 	case OPT_TIMEOUT:
 		return parse_timeout(optarg, &options->timeout_ms);
+	case OPT_WATCH:
+		return parse_watch(command, optarg, &options->watch_s);
 	case OPT_HELP:
 		usage(command);
 		return 1;
@@ -177,7 +205,8 @@ static int ask(int fd, const struct options *options)
 	ssize_t sent = -1;
 	int len;
 
-	put_text(request, "command", options->command->name);
+	put_text(request, "command",
+		 options->command->asks ? options->command->asks : options->command->name);
 	if (options->device)
 		put_text(request, "device", options->device);
 	if (options->setting) {
@@ -257,6 +286,91 @@ static int follow(const struct options *options, FILE *from)
 	return -ECONNRESET;
 }
 
+static volatile sig_atomic_t is_interrupted;
+
+static void interrupt(int signal)
+{
+	(void)signal;
+	is_interrupted = 1;
+}
+
+static double now_s(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+/* Not restarted, so that it ends a wait; only now, as it would not end any other. */
+static void catch_signals(sigset_t *outside)
+{
+	const struct sigaction action = { .sa_handler = interrupt };
+	sigset_t signals;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	pthread_sigmask(SIG_BLOCK, &signals, outside);
+	sigdelset(outside, SIGINT);
+	sigdelset(outside, SIGTERM);
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+}
+
+/* Until the next time, or ^C. Whether that is all, as nobody reads what we write or that came. */
+static bool pause_is_end(const struct options *options, const sigset_t *outside)
+{
+	struct timespec pause = { .tv_sec = (time_t)options->watch_s };
+
+	pause.tv_nsec = (long)((options->watch_s - (double)pause.tv_sec) * 1e9);
+	return fflush(stdout) || ppoll(NULL, 0, &pause, outside) < 0 || is_interrupted;
+}
+
+/* One reply, said if it is an error; NULL: there is no use in going on. */
+static struct json_object *fetch(const struct options *options, FILE *from)
+{
+	CLEANUP_FREE char *line = NULL;
+	struct json_object *reply;
+	size_t size = 0;
+
+	if (ask(fileno(from), options) || getline(&line, &size, from) <= 0) {
+		log_error("%s: no answer any more", options->socket);
+		return NULL;
+	}
+	reply = json_tokener_parse(line);
+	if (json_object_is_type(reply, json_type_object) && !error_of(reply))
+		return reply;
+	log_error("%s: %s", options->socket,
+		  reply && error_of(reply) ? error_of(reply) : "nonsense");
+	json_object_put(reply);
+	return NULL;
+}
+
+/* ^C and a reader that has enough end it well. */
+static int watch(const struct options *options, FILE *from)
+{
+	struct json_object *then = NULL, *now;
+	double since = 0, time;
+	sigset_t outside;
+	bool has_ended = false;
+
+	catch_signals(&outside);
+	while (!has_ended && (now = fetch(options, from))) {
+		time = now_s();
+		if (options->json)
+			printf("%s\n", json_object_to_json_string_ext(now, JSON_C_TO_STRING_PLAIN));
+		else if (then)
+			ctl_print_rates(now, then, time - since, isatty(STDOUT_FILENO));
+		json_object_put(then);
+		then = now;
+		since = time;
+		has_ended = pause_is_end(options, &outside);
+	}
+	json_object_put(then);
+	return has_ended ? 0 : -ECONNRESET;
+}
+
 static int talk(const struct options *options, FILE *from)
 {
 	CLEANUP_FREE char *line = NULL;
@@ -293,7 +407,7 @@ static int run(const struct options *options)
 		close(fd);
 		return -ENOMEM;
 	}
-	ret = talk(options, from);
+	ret = options->watch_s ? watch(options, from) : talk(options, from);
 	fclose(from);
 	return ret;
 }

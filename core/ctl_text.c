@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "ctl.h"
+#include "stats_rows.h"
 
 static struct json_object *member(struct json_object *object, const char *key)
 {
@@ -171,16 +172,7 @@ static struct json_object *region_of(struct json_object *stats, uint64_t index)
 
 static void print_region_rows(struct json_object *all, struct json_object *client)
 {
-	static const struct {
-		const char *key;
-		const char *name;
-	} rows[] = {
-		{ "reads", "reads" },
-		{ "writes", "writes" },
-		{ "rings_by_message", "rings by message" },
-		{ "rings_by_eventfd", "rings by eventfd" },
-		{ "by_ioregionfd", "by ioregionfd" },
-	};
+	const struct stats_row *rows = stats_region_rows;
 	struct json_object *regions = member(all, "regions");
 	char name[64];
 
@@ -189,10 +181,10 @@ static void print_region_rows(struct json_object *all, struct json_object *clien
 		uint64_t index = number(region, "index");
 		struct json_object *theirs = client ? region_of(client, index) : NULL;
 
-		for (size_t n = 0; n < sizeof(rows) / sizeof(*rows); n++) {
+		for (size_t n = 0; rows[n].key; n++) {
 			if (!number(region, rows[n].key))
 				continue;
-			snprintf(name, sizeof(name), "region %" PRIu64 " %s", index, rows[n].name);
+			snprintf(name, sizeof(name), "region %" PRIu64 " %s", index, rows[n].title);
 			print_row(name, region, theirs, client, rows[n].key);
 		}
 	}
@@ -225,25 +217,32 @@ static void print_rows(const char *what, struct json_object *all, struct json_ob
 	each_member(member(all, key), print_member_row, &rows);
 }
 
+static void print_latencies(struct json_object *all)
+{
+	for (size_t i = 0; i < length(all); i++) {
+		struct json_object *one = json_object_array_get_idx(all, i);
+
+		printf("  region %" PRIu64 " by %-16s %12" PRIu64 " calls, half within %" PRIu64
+		       " ns, 99 %% within %" PRIu64 " ns\n",
+		       number(one, "region"), text(one, "road"), number(one, "count"),
+		       number(one, "p50_ns"), number(one, "p99_ns"));
+	}
+}
+
 static void print_device_stats(struct json_object *device)
 {
-	static const char *const keys[][2] = {
-		{ "replies", "replies" },     { "errors", "of them errors" },
-		{ "refused", "refused" },     { "asked", "asked the client" },
-		{ "answers", "answered" },    { "bytes_in", "bytes in" },
-		{ "bytes_out", "bytes out" }, { "fds_in", "fds in" },
-		{ "fds_out", "fds out" },     { "resets", "resets" },
-	};
+	const struct stats_row *rows = stats_device_rows;
 	struct json_object *all = member(device, "all");
 	struct json_object *client = member(device, "client");
 
 	printf("%-28s %12s%s\n", text(device, "name"), "all", client ? "  this client" : "");
 	printf("  %-26s %12" PRIu64 "\n", "clients", number(device, "clients"));
 	print_rows("", all, client, "commands");
-	for (size_t i = 0; i < sizeof(keys) / sizeof(*keys); i++)
-		print_row(keys[i][1], all, client, client, keys[i][0]);
+	for (; rows->key; rows++)
+		print_row(rows->title, all, client, client, rows->key);
 	print_region_rows(all, client);
 	print_rows("irqs ", all, client, "irqs");
+	print_latencies(member(device, "latency"));
 }
 
 void ctl_print_stats(struct json_object *reply)

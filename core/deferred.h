@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "fastpath.h"
+#include "latency.h"
 
 struct deferred {
 	struct fp_access access; /* first: the handler knows it by this */
@@ -17,6 +18,8 @@ struct deferred {
 	bool in_handler; /* which has not returned yet */
 	bool is_finished;
 	int ret;
+	enum road road;
+	uint64_t start; /* latency_now() */
 
 	/* Who is to be told; NULL: nobody, or nobody any more. */
 	void (*answer)(struct deferred *deferred);

@@ -231,7 +231,7 @@ static int init_regions(struct fp_device *dev)
 		ret = region_open(dev, i);
 	for (unsigned int i = 0; i < FP_NR_IRQS && !ret; i++) {
 		ret = irq_open(&dev->irqs[i], dev->ring, i, dev->class_->irqs[i],
-			       &dev->stats.irqs[i]);
+			       &dev->stats.irqs[i], &dev->short_name);
 		dev->irqs[i].coalesces = dev->class_->irqs_coalesce;
 	}
 	return ret ? ret : migration_open(dev);
@@ -323,6 +323,7 @@ static void dispose(struct fp_device *dev)
 	ring_hook_drop(&dev->errand_hook);
 	finish_errands(dev, -ESHUTDOWN);
 	deferred_drop(dev);
+	latency_free(&dev->latencies);
 	migration_close(dev);
 	for (unsigned int i = 0; i < FP_NR_IRQS; i++)
 		irq_close(&dev->irqs[i]);
@@ -342,6 +343,7 @@ int device_open(const struct fp_class *class_, const char *name, struct ring *ri
 
 	if (!dev)
 		return -ENOMEM;
+	latency_calibrate();
 	dev->class_ = class_;
 	dev->name = name;
 	dev->short_name = class_->name;
@@ -387,6 +389,8 @@ int device_reset(struct fp_device *dev)
 	int ret = 0;
 
 	dev->stats.resets++;
+	if (allowance_take_at(&dev->lines, dev->name, LOG_DEBUG))
+		log_debug("%s: reset", dev->name);
 	observe_reset(dev);
 	migration_reset(dev);
 	pci_reset(&dev->pci);

@@ -15,6 +15,7 @@
 #include "iofd.h"
 #include "irq.h"
 #include "keyval.h"
+#include "latency.h"
 #include "migration.h"
 #include "observe.h"
 #include "pci.h"
@@ -63,6 +64,8 @@ struct fp_device {
 	struct caps caps;	      /* what its client is told */
 	struct migration migration;
 	struct stats stats;
+	struct latencies latencies;
+	enum road road;		 /* by which the access has come that is being run */
 	struct observe *observe; /* NULL: nobody is there to look on */
 	unsigned int traced;	 /* of OBSERVE_TO_FILE and OBSERVE_LIVE; 0: not at all */
 

@@ -6,8 +6,7 @@ static uint64_t in_bucket(const struct histogram *histogram, unsigned int i)
 	return __atomic_load_n(&histogram->buckets[i], __ATOMIC_RELAXED);
 }
 
-/* The largest value that goes into it. */
-static uint64_t end_of(unsigned int bucket)
+uint64_t histogram_end_of(unsigned int bucket)
 {
 	unsigned int power = bucket >> HISTOGRAM_EIGHTHS;
 	uint64_t eighth = (bucket & ((1u << HISTOGRAM_EIGHTHS) - 1)) + (1u << HISTOGRAM_EIGHTHS);
@@ -37,7 +36,7 @@ uint64_t histogram_percentile(const struct histogram *histogram, double percent)
 		seen += in_bucket(histogram, i);
 		last = i;
 	}
-	return seen ? end_of(last) : 0;
+	return seen ? histogram_end_of(last) : 0;
 }
 
 void histogram_merge(struct histogram *histogram, const struct histogram *other)

@@ -32,6 +32,17 @@ static inline void histogram_add(struct histogram *histogram, uint64_t value)
 	__atomic_fetch_add(&histogram->buckets[histogram_bucket(value)], 1, __ATOMIC_RELAXED);
 }
 
+/* The same, by the only thread that ever adds to it: without a locked instruction. */
+static inline void histogram_add_alone(struct histogram *histogram, uint64_t value)
+{
+	uint64_t *bucket = &histogram->buckets[histogram_bucket(value)];
+
+	__atomic_store_n(bucket, __atomic_load_n(bucket, __ATOMIC_RELAXED) + 1, __ATOMIC_RELAXED);
+}
+
+/* The largest value that goes into it. */
+uint64_t histogram_end_of(unsigned int bucket);
+
 /* How many values there are. */
 uint64_t histogram_count(const struct histogram *histogram);
 

@@ -51,6 +51,7 @@ static void hear(struct iofd *iofd, uint64_t times)
 	times += iofd->kept;
 	iofd->kept = 0;
 	iofd->of->dev->stats.regions[iofd->of->region].rings_by_eventfd += times;
+	iofd->of->dev->road = ROAD_EVENTFD;
 	if (times)
 		region_rang(iofd->of->dev, iofd->of->region, iofd->planned->doorbell, times,
 			    value_of(iofd), NULL);

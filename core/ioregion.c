@@ -13,6 +13,7 @@
 #include "device.h"
 #include "log.h"
 #include "region.h"
+#include "usdt.h"
 
 /* So many commands wait for a deferred access before the socket is not read any more. */
 #define MAX_PARKED 64u
@@ -138,6 +139,7 @@ static void answer(struct ioregion *ioregion, uint64_t data)
 		lose(ioregion, "answers that nobody reads", ioregion->nr_answers);
 		return;
 	}
+	USDT(ioregion_answer, ioregion->dev->short_name, ioregion->region, data);
 	ioregion->answers[at] = data;
 	ioregion->nr_answers++;
 	send_answer(ioregion);
@@ -169,6 +171,7 @@ static void run(struct ioregion *ioregion, const struct order *order)
 
 	ioregion->is_running = true;
 	ioregion->dev->stats.regions[ioregion->region].by_ioregionfd++;
+	ioregion->dev->road = ROAD_IOREGIONFD;
 	ret = region_access(ioregion->dev, ioregion->region, order->entry->offset + order->offset,
 			    &data, order->size, order->write, &later, &why);
 	ioregion->is_running = false;

@@ -8,6 +8,7 @@
 #include "cleanup.h"
 #include "fastpath.h"
 #include "fdkind.h"
+#include "usdt.h"
 
 static const uint32_t kind_flags[FP_NR_IRQS] = {
 	[FP_INTX] = WIRE_IRQ_EVENTFD | WIRE_IRQ_MASKABLE | WIRE_IRQ_AUTOMASKED,
@@ -18,12 +19,13 @@ static const uint32_t kind_flags[FP_NR_IRQS] = {
 };
 
 int irq_open(struct irq_kind *kind, struct ring *ring, uint32_t index, uint32_t count,
-	     uint64_t *fired)
+	     uint64_t *fired, const char *const *device)
 {
 	*kind = (struct irq_kind){
 		.ring = ring,
 		.index = index,
 		.fired = fired,
+		.device = device,
 		.count = count,
 		.flags = kind_flags[index],
 		.irqs = calloc(count ? count : 1, sizeof(*kind->irqs)),
@@ -58,6 +60,7 @@ static void fire(struct irq_kind *kind, struct irq *irq)
 		irq->pending = true;
 		return;
 	}
+	USDT(irq, *kind->device, kind->index, (uint32_t)(irq - kind->irqs));
 	irq->masked = kind->flags & WIRE_IRQ_AUTOMASKED;
 	if (kind->coalesces && irq->batch == ring_batch(kind->ring) && irq->eventfd >= 0)
 		return;

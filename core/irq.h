@@ -42,7 +42,8 @@ struct irq_kind {
 	struct irq_sink *sink; /* NULL: without an eventfd nobody hears of them */
 	bool disabled;	       /* the sink is not to hear of them either */
 	uint32_t index;
-	uint64_t *fired; /* counts those that were signalled */
+	uint64_t *fired;	   /* counts those that were signalled */
+	const char *const *device; /* what that is called */
 	uint32_t count;
 	uint32_t flags; /* WIRE_IRQ_* of DEVICE_GET_IRQ_INFO */
 	bool coalesces; /* a signal that has not left yet does for another */
@@ -51,9 +52,12 @@ struct irq_kind {
 	struct irq_control unmask;
 };
 
-/* `count` interrupts of the kind with VFIO number `index`, counted in *fired. -ENOMEM. */
+/*
+ * `count` interrupts of the kind with VFIO number `index`, counted in *fired, of the device that is
+ * called *device. -ENOMEM.
+ */
 int irq_open(struct irq_kind *kind, struct ring *ring, uint32_t index, uint32_t count,
-	     uint64_t *fired);
+	     uint64_t *fired, const char *const *device);
 
 /* What DEVICE_SET_IRQS asks for, in a form that is safe to use. */
 struct irq_request {

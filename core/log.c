@@ -24,6 +24,11 @@ void log_set_level(enum log_level level)
 	__atomic_store_n(&threshold, level, __ATOMIC_RELAXED);
 }
 
+bool log_tells(enum log_level level)
+{
+	return level <= __atomic_load_n(&threshold, __ATOMIC_RELAXED);
+}
+
 void log_set_name(const char *name)
 {
 	program = name;
@@ -52,7 +57,7 @@ void log_line(enum log_level level, const char *fmt, ...)
 	size_t len;
 	int n;
 
-	if (level > __atomic_load_n(&threshold, __ATOMIC_RELAXED))
+	if (!log_tells(level))
 		return;
 	n = sink ? 0 :
 		   snprintf(line, sizeof(line), "%s: %s", program,

@@ -7,6 +7,8 @@
 #ifndef FASTPATH_LOG_H
 #define FASTPATH_LOG_H
 
+#include <stdbool.h>
+
 enum log_level {
 	LOG_ERROR,
 	LOG_WARN,
@@ -16,6 +18,9 @@ enum log_level {
 
 /* What is louder than `level` is not printed. The default is LOG_WARN. From any thread. */
 void log_set_level(enum log_level level);
+
+/* Whether lines of `level` are printed. */
+bool log_tells(enum log_level level);
 
 /* "error", "warn", "info" or "debug" to *level. -EINVAL when it is none of them. */
 int log_level_parse(const char *text, enum log_level *level);

@@ -134,6 +134,7 @@ static void deliver_rings(struct fp_device *dev)
 {
 	size_t at = 0;
 
+	dev->road = ROAD_EVENTFD; /* as most of them did: which did is not kept */
 	for (uint32_t i = 0; i < dev->nr_regions; i++)
 		for (size_t n = 0; n < dev->regions[i].nr_doorbells; n++) {
 			const struct fp_doorbell *doorbell = &dev->regions[i].doorbells[n];

@@ -6,6 +6,7 @@
 
 #include "device.h"
 #include "log.h"
+#include "usdt.h"
 #include "wire.h"
 
 /* ---- the parts that the core answers ---- */
@@ -194,6 +195,8 @@ int region_rang(struct fp_device *dev, uint32_t index, const struct fp_doorbell 
 
 	if (!doorbell->shadow && doorbell->nr_values <= 1)
 		value = doorbell->nr_values ? doorbell->values[0] : 0;
+	USDT(doorbell, dev->short_name, index, doorbell->offset, times, value,
+	     road_names[dev->road]);
 	if (migration_keeps(dev, index, doorbell, times, value))
 		return 0;
 	return deferred_handle(dev, index, &access, later);

@@ -10,6 +10,7 @@
 
 #include "cleanup.h"
 #include "log.h"
+#include "usdt.h"
 
 /* What one socket may have received before others are looked at: so long a flood holds them up. */
 #define DEFAULT_BUFFERS 16u
@@ -154,11 +155,23 @@ static int submit(struct ring *ring)
 	return io_uring_submit_and_get_events(&ring->uring);
 }
 
+static int enter(struct ring *ring, int64_t timeout_ns)
+{
+	struct __kernel_timespec ts = {
+		.tv_sec = timeout_ns / (int64_t)NS_PER_S,
+		.tv_nsec = timeout_ns % (int64_t)NS_PER_S,
+	};
+	struct io_uring_cqe *cqe;
+
+	if (timeout_ns < 0)
+		return io_uring_submit_and_wait(&ring->uring, 1);
+	return io_uring_submit_and_wait_timeout(&ring->uring, &cqe, 1, &ts, NULL);
+}
+
 /* Submits and sleeps until there is a completion, or for `timeout_ns`. */
 static int submit_and_sleep(struct ring *ring, int64_t timeout_ns)
 {
-	struct __kernel_timespec ts;
-	struct io_uring_cqe *cqe;
+	int ret;
 
 	if (ring->has_sqpoll) /* it is to be seen that it has been submitted */
 		ring_submit(ring);
@@ -166,11 +179,10 @@ static int submit_and_sleep(struct ring *ring, int64_t timeout_ns)
 		return submit(ring);
 	ring->stats.enters++;
 	ring->batch++;
-	if (timeout_ns < 0)
-		return io_uring_submit_and_wait(&ring->uring, 1);
-	ts.tv_sec = timeout_ns / (int64_t)NS_PER_S;
-	ts.tv_nsec = timeout_ns % (int64_t)NS_PER_S;
-	return io_uring_submit_and_wait_timeout(&ring->uring, &cqe, 1, &ts, NULL);
+	USDT(ring_sleep, ring, timeout_ns);
+	ret = enter(ring, timeout_ns);
+	USDT(ring_wake, ring, io_uring_cq_ready(&ring->uring));
+	return ret;
 }
 
 /* Sleeps at once; how long it was is what an adaptive ring learns from. */

@@ -15,6 +15,7 @@
 #include "log.h"
 #include "session.h"
 #include "socket.h"
+#include "usdt.h"
 
 /* After accept() failed (out of fds, most likely) it is tried again so much later. */
 #define ACCEPT_RETRY_NS 100000000ull
@@ -70,7 +71,8 @@ static void session_ended(void *opaque)
 {
 	struct served *served = opaque;
 
-	log_info("%s: the client is gone", served->name);
+	if (allowance_take_at(&served->dev->lines, served->name, LOG_INFO))
+		log_info("%s: the client is gone", served->name);
 	served->session = NULL;
 	keep(served);
 	if (served->next_fd >= 0)
@@ -93,10 +95,12 @@ static int start_session(struct served *served, int fd)
 		log_warn("%s: a client is refused: out of memory", served->name);
 		return ret;
 	}
-	log_info("%s: a client has come", served->name);
+	if (allowance_take_at(&served->dev->lines, served->name, LOG_INFO))
+		log_info("%s: a client has come", served->name);
 	served->before = served->dev->stats;
 	served->dev->stats.clients++;
 	session_peer(served->session, &peer);
+	USDT(client_came, served->dev->short_name, peer.pid);
 	observe_client_came(served->dev, peer.pid, peer.uid);
 	return 0;
 }

@@ -17,6 +17,7 @@
 #include "outbox.h"
 #include "patience.h"
 #include "socket.h"
+#include "usdt.h"
 #include "waiting.h"
 
 /* A peer that sends nothing but nonsense gets this many lines in the log, and one that says so. */
@@ -188,6 +189,13 @@ static void begin(struct session *session)
 	if (caps->max_data_xfer_size < session->link.max_data_xfer)
 		session->link.max_data_xfer = caps->max_data_xfer_size;
 	patience_has_version(&session->patience);
+	if (allowance_take_at(&session->dev->lines, session->dev->name, LOG_DEBUG))
+		log_debug("%s: VERSION is agreed on: its client takes %u fds and %llu bytes a "
+			  "message%s%s",
+			  session->dev->name, caps->max_msg_fds,
+			  (unsigned long long)caps->max_data_xfer_size,
+			  session->twin.fd >= 0 ? ", a twin socket" : "",
+			  caps->vm_interrupt ? ", interrupts by message" : "");
 }
 
 static void reply(struct session *session, struct request *request, const void *body, ssize_t len)
@@ -536,6 +544,7 @@ static void end(struct session *session, const char *why)
 	session->has_ended = true;
 	if (why && allowance_take(&session->dev->lines, session->dev->name))
 		log_warn("%s: connection closed: %s", session->dev->name, why);
+	USDT(client_gone, session->dev->short_name, why);
 	observe_client_gone(session->dev, why);
 	shut(session);
 	session->options.ended(session->options.opaque);
