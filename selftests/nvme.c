@@ -264,7 +264,30 @@ TEST_F(nvme, zeros_are_written_and_blocks_deallocated)
 	EXPECT_EQ(NVME_LBA_RANGE, nvmed_do(driver, 1, sqe, NULL));
 }
 
-/* More than a queue holds, taken late: what has no room in the completion queue waits. */
+TEST_F(nvme, what_has_no_room_in_the_completion_queue_waits)
+{
+	struct nvmed *driver = &self->driver;
+	const struct nvme_cqe *last = nvmed_at(driver, driver->queues[1].cq);
+	const unsigned int nr = NVMED_ENTRIES + 4;
+	int64_t deadline = 0;
+	unsigned int seen = 0;
+	uint16_t first = driver->cid;
+
+	last += NVMED_ENTRIES - 2;
+	for (unsigned int i = 0; i < nr; i++) {
+		if (i == NVMED_ENTRIES - 1) /* it is full from here on */
+			while (!(__atomic_load_n(&last->status, __ATOMIC_ACQUIRE) & 1)) {
+				ASSERT_TRUE(peer_time_left(&deadline));
+				nvmed_read(driver, NVME_CSTS, 4);
+			}
+		nvmed_submit(driver, 1, blocks(NVME_FLUSH, 0, 1, 0, 0));
+	}
+	EXPECT_EQ(NVME_CSTS_RDY, nvmed_read(driver, NVME_CSTS, 4));
+	for (unsigned int i = 0; i < nr; i++)
+		seen |= 1u << (uint16_t)(nvmed_await(driver, 1).cid - first);
+	EXPECT_EQ((1u << nr) - 1, seen);
+}
+
 TEST_F(nvme, many_commands_are_all_done)
 {
 	struct nvmed *driver = &self->driver;
