@@ -487,6 +487,11 @@ int fp_irq_level(struct fp_device *dev, bool high)
 	return ret;
 }
 
+bool fp_irq_wanted(const struct fp_device *dev, enum fp_irq_index index, uint32_t number)
+{
+	return (unsigned int)index < FP_NR_IRQS && irq_wanted(&dev->irqs[index], number);
+}
+
 int fp_irq_trigger(struct fp_device *dev, enum fp_irq_index index, uint32_t number)
 {
 	return (unsigned int)index < FP_NR_IRQS ? irq_trigger(&dev->irqs[index], number) : -EINVAL;

@@ -556,6 +556,12 @@ FP_PUBLIC int fp_irq_trigger(struct fp_device *dev, enum fp_irq_index index, uin
  */
 FP_PUBLIC int fp_irq_level(struct fp_device *dev, bool high);
 
+/*
+ * Whether the client has asked for that interrupt by now, masked or not. For a device that has to do
+ * more for one kind than for another. Where fds can't reach the client it may say so of all kinds.
+ */
+FP_PUBLIC bool fp_irq_wanted(const struct fp_device *dev, enum fp_irq_index index, uint32_t number);
+
 /* What a stream holds at most, bytes: all of a state that comes in, or what the client has not
  * read yet of one that goes out. */
 #define FP_STREAM_MAX ((size_t)256 << 20)

@@ -235,6 +235,11 @@ int irq_level(struct irq_kind *kind, bool high)
 	return 0;
 }
 
+bool irq_wanted(const struct irq_kind *kind, uint32_t number)
+{
+	return number < kind->count && is_wanted(kind, &kind->irqs[number]);
+}
+
 void irq_by_message(struct irq_kind *kind, struct irq_sink *sink)
 {
 	kind->sink = sink;

@@ -85,6 +85,9 @@ int irq_trigger(struct irq_kind *kind, uint32_t number);
 /* Holds interrupt 0 of the kind high, or not any more; see fp_irq_level(). */
 int irq_level(struct irq_kind *kind, bool high);
 
+/* Whether anybody is to hear of one; see fp_irq_wanted(). */
+bool irq_wanted(const struct irq_kind *kind, uint32_t number);
+
 /* Forgets what the client asked for and closes its fds. */
 void irq_forget(struct irq_kind *kind);
 

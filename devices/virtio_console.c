@@ -35,7 +35,7 @@ static bool wants(const struct virtqueue *vq)
 	return vq->index != RECEIVE || terminal_typed(&console->terminal);
 }
 
-static void was_received(struct virtio_steps *steps)
+static void was_received(struct steps *steps)
 {
 	virtio_element_done(virtio_element_of(steps));
 }
@@ -53,7 +53,7 @@ static void receive(struct console *console, struct virtio_element *element)
 
 static void transmit(struct virtio_element *element);
 
-static void was_taken(struct virtio_steps *steps)
+static void was_taken(struct steps *steps)
 {
 	struct virtio_element *element = virtio_element_of(steps);
 	struct console *console = (struct console *)element->vq->virtio;

@@ -8,7 +8,7 @@
 /* What one element gets: a driver that wants more asks again. */
 #define MAX_BYTES 256u
 
-static void filled(struct virtio_steps *steps)
+static void filled(struct steps *steps)
 {
 	virtio_element_done(virtio_element_of(steps));
 }

@@ -66,10 +66,10 @@ void virtio_element_done(struct virtio_element *element)
 	element->next = NULL;
 	*vq->done_end = element;
 	vq->done_end = &element->next;
-	virtio_steps_begin(&vq->out, vq->format->publish);
+	steps_begin(&vq->out, vq->format->publish);
 }
 
-static void lost(struct virtio_steps *steps)
+static void lost(struct steps *steps)
 {
 	virtio_element_fail(virtio_element_of(steps), "a buffer is not in memory");
 }
@@ -84,7 +84,7 @@ static void drop(struct fp_piece **pieces, uint16_t *nr, size_t n)
 	--*nr;
 }
 
-static void read_more(struct virtio_steps *steps)
+static void read_more(struct steps *steps)
 {
 	struct virtio_element *element = virtio_element_of(steps);
 	const struct fp_piece piece = *element->out;
@@ -95,10 +95,10 @@ static void read_more(struct virtio_steps *steps)
 	element->out_bytes -= n;
 	element->at += n;
 	element->left -= n;
-	virtio_steps_read(steps, piece.iova, at, n, element->left ? read_more : element->then);
+	steps_read(steps, piece.iova, at, n, element->left ? read_more : element->then);
 }
 
-static void write_more(struct virtio_steps *steps)
+static void write_more(struct steps *steps)
 {
 	struct virtio_element *element = virtio_element_of(steps);
 	const struct fp_piece piece = *element->in;
@@ -110,21 +110,21 @@ static void write_more(struct virtio_steps *steps)
 	element->at += n;
 	element->left -= n;
 	element->written += (uint32_t)n;
-	virtio_steps_write(steps, piece.iova, at, n, element->left ? write_more : element->then);
+	steps_write(steps, piece.iova, at, n, element->left ? write_more : element->then);
 }
 
-void virtio_element_then(struct virtio_element *element, virtio_step_fn *step)
+void virtio_element_then(struct virtio_element *element, step_fn *step)
 {
 	element->steps.dev = element->vq->virtio->dev;
 	element->steps.failed = lost;
 	if (element->steps.runs)
-		virtio_steps_then(&element->steps, step);
+		steps_then(&element->steps, step);
 	else
-		virtio_steps_begin(&element->steps, step);
+		steps_begin(&element->steps, step);
 }
 
-static void begin(struct virtio_element *element, void *at, size_t len, virtio_step_fn *first,
-		  virtio_step_fn *then)
+static void begin(struct virtio_element *element, void *at, size_t len, step_fn *first,
+		  step_fn *then)
 {
 	element->at = at;
 	element->left = len;
@@ -132,13 +132,13 @@ static void begin(struct virtio_element *element, void *at, size_t len, virtio_s
 	virtio_element_then(element, len ? first : then);
 }
 
-void virtio_element_read(struct virtio_element *element, void *to, size_t len, virtio_step_fn *next)
+void virtio_element_read(struct virtio_element *element, void *to, size_t len, step_fn *next)
 {
 	begin(element, to, len, read_more, next);
 }
 
 void virtio_element_write(struct virtio_element *element, const void *from, size_t len,
-			  virtio_step_fn *next)
+			  step_fn *next)
 {
 	begin(element, (void *)from, len, write_more, next);
 }
@@ -190,7 +190,7 @@ void virtqueue_look(struct virtqueue *vq)
 {
 	vq->share = SHARE;
 	if (vq->enabled)
-		virtio_steps_begin(&vq->in, vq->format->look);
+		steps_begin(&vq->in, vq->format->look);
 }
 
 bool virtqueue_begin(struct virtqueue *vq)
@@ -308,14 +308,14 @@ void virtqueue_interrupt(struct virtqueue *vq)
 
 /* ---- life ---- */
 
-static void in_failed(struct virtio_steps *steps)
+static void in_failed(struct steps *steps)
 {
 	struct virtqueue *vq = virtqueue_of_in(steps);
 
 	virtqueue_fail(vq, "the queue is not in memory");
 }
 
-static void in_over(struct virtio_steps *steps)
+static void in_over(struct steps *steps)
 {
 	virtio_settle(virtqueue_of_in(steps)->virtio);
 }
@@ -328,7 +328,7 @@ static void drop_done(struct virtqueue *vq)
 		virtqueue_forget(vq, element);
 }
 
-static void out_failed(struct virtio_steps *steps)
+static void out_failed(struct steps *steps)
 {
 	struct virtqueue *vq = virtqueue_of_out(steps);
 
@@ -336,7 +336,7 @@ static void out_failed(struct virtio_steps *steps)
 	drop_done(vq);
 }
 
-static void out_over(struct virtio_steps *steps)
+static void out_over(struct steps *steps)
 {
 	virtio_settle(virtqueue_of_out(steps)->virtio);
 }
@@ -345,9 +345,8 @@ void virtqueue_init(struct virtqueue *vq, struct virtio *virtio, uint16_t index)
 {
 	vq->virtio = virtio;
 	vq->index = index;
-	vq->in = (struct virtio_steps){ .dev = virtio->dev, .failed = in_failed, .over = in_over };
-	vq->out =
-		(struct virtio_steps){ .dev = virtio->dev, .failed = out_failed, .over = out_over };
+	vq->in = (struct steps){ .dev = virtio->dev, .failed = in_failed, .over = in_over };
+	vq->out = (struct steps){ .dev = virtio->dev, .failed = out_failed, .over = out_over };
 	virtqueue_reset(vq);
 }
 
@@ -391,5 +390,5 @@ const char *virtqueue_enable(struct virtqueue *vq)
 
 bool virtqueue_is_idle(const struct virtqueue *vq)
 {
-	return !vq->in_flight && !virtio_steps_busy(&vq->in) && !virtio_steps_busy(&vq->out);
+	return !vq->in_flight && !steps_busy(&vq->in) && !steps_busy(&vq->out);
 }

@@ -13,7 +13,7 @@
 #ifndef FASTPATH_VIRTQUEUE_H
 #define FASTPATH_VIRTQUEUE_H
 
-#include "virtio_steps.h"
+#include "steps.h"
 
 #define VIRTQUEUE_MAX_SIZE 128u /* a power of two */
 
@@ -28,7 +28,7 @@ struct virtqueue;
 
 /* A chain of buffers that the driver has made available. */
 struct virtio_element {
-	struct virtio_steps steps; /* the device's, to read and write what it holds */
+	struct steps steps; /* the device's, to read and write what it holds */
 	struct virtqueue *vq;
 	struct virtio_element *next; /* in the queue's lists */
 	uint16_t id;		     /* the driver knows it by this */
@@ -43,7 +43,7 @@ struct virtio_element {
 	/* virtio_element_read() and _write(). */
 	uint8_t *at;
 	size_t left;
-	virtio_step_fn *then;
+	step_fn *then;
 
 	struct fp_piece pieces[VIRTQUEUE_MAX_PIECES];
 };
@@ -60,8 +60,8 @@ struct virtqueue_desc {
 struct virtqueue_format {
 	/* What is wrong with the addresses and the size that the driver has set, or NULL. */
 	const char *(*check)(const struct virtqueue *vq);
-	virtio_step_fn *look;	 /* for what is available; of steps `in` */
-	virtio_step_fn *publish; /* what is in `done`; of steps `out` */
+	step_fn *look;	  /* for what is available; of steps `in` */
+	step_fn *publish; /* what is in `done`; of steps `out` */
 };
 
 extern const struct virtqueue_format virtqueue_split, virtqueue_packed;
@@ -86,7 +86,7 @@ struct virtqueue {
 	bool avail_wrap;
 	bool used_wrap;
 
-	struct virtio_steps in;
+	struct steps in;
 	uint16_t seen_avail; /* of a split ring: the driver's index as it was read last */
 	bool armed;	     /* the driver knows that we want to be told of more */
 	uint16_t share;	     /* elements that may be taken until others have their turn */
@@ -99,7 +99,7 @@ struct virtqueue {
 	struct virtqueue_desc found;
 	uint8_t raw[16]; /* what was read, before it is looked at */
 
-	struct virtio_steps out;
+	struct steps out;
 	uint16_t old_used; /* before what is being published */
 	bool has_wrapped;
 	uint8_t reply[16];
@@ -135,15 +135,14 @@ bool virtqueue_is_idle(const struct virtqueue *vq);
  * Reads the first `len` bytes of what the device reads, and drops them from the element; `next` then.
  * There have to be so many. `to` has to stay until then. The element is failed if they are not there.
  */
-void virtio_element_read(struct virtio_element *element, void *to, size_t len,
-			 virtio_step_fn *next);
+void virtio_element_read(struct virtio_element *element, void *to, size_t len, step_fn *next);
 
 /* Writes the first `len` bytes of what the device writes, likewise, and counts them as written. */
 void virtio_element_write(struct virtio_element *element, const void *from, size_t len,
-			  virtio_step_fn *next);
+			  step_fn *next);
 
 /* Has `step` run next, from within one of the element's steps or from elsewhere. */
-void virtio_element_then(struct virtio_element *element, virtio_step_fn *step);
+void virtio_element_then(struct virtio_element *element, step_fn *step);
 
 /* Takes the last `len` bytes of what the device writes away, all of one piece: where they are. */
 bool virtio_element_tail(struct virtio_element *element, size_t len, uint64_t *iova);
@@ -154,19 +153,19 @@ void virtio_element_done(struct virtio_element *element);
 /* What is in it can't be: the device needs a reset. The element is gone. */
 void virtio_element_fail(struct virtio_element *element, const char *why);
 
-static inline struct virtio_element *virtio_element_of(struct virtio_steps *steps)
+static inline struct virtio_element *virtio_element_of(struct steps *steps)
 {
 	return (struct virtio_element *)steps;
 }
 
 /* ---- for the formats ---- */
 
-static inline struct virtqueue *virtqueue_of_in(struct virtio_steps *steps)
+static inline struct virtqueue *virtqueue_of_in(struct steps *steps)
 {
 	return (struct virtqueue *)((char *)steps - offsetof(struct virtqueue, in));
 }
 
-static inline struct virtqueue *virtqueue_of_out(struct virtio_steps *steps)
+static inline struct virtqueue *virtqueue_of_out(struct steps *steps)
 {
 	return (struct virtqueue *)((char *)steps - offsetof(struct virtqueue, out));
 }

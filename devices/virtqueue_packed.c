@@ -44,7 +44,7 @@ static void advance(const struct virtqueue *vq, uint16_t *place, bool *wrap, uin
 
 /* ---- what is available ---- */
 
-static virtio_step_fn look, found_desc, found_flags;
+static step_fn look, found_desc, found_flags;
 
 /* Whether these flags, at `vq->at` of the ring, say that the driver has made it available. */
 static bool is_available(const struct virtqueue *vq, uint16_t flags)
@@ -54,15 +54,15 @@ static bool is_available(const struct virtqueue *vq, uint16_t flags)
 
 static void read_desc(struct virtqueue *vq)
 {
-	virtio_steps_read(&vq->in, vq->table + (uint64_t)vq->at * sizeof(struct vring_packed_desc),
-			  vq->raw, sizeof(struct vring_packed_desc), found_desc);
+	steps_read(&vq->in, vq->table + (uint64_t)vq->at * sizeof(struct vring_packed_desc),
+		   vq->raw, sizeof(struct vring_packed_desc), found_desc);
 }
 
 /* All of the chain has been read: the ring goes on behind it. */
 static void take(struct virtqueue *vq)
 {
 	advance(vq, &vq->next_avail, &vq->avail_wrap, vq->element->slots);
-	virtio_steps_then(&vq->in, look);
+	steps_then(&vq->in, look);
 	virtqueue_deliver(vq);
 }
 
@@ -90,7 +90,7 @@ static void follow_ring(struct virtqueue *vq)
 	}
 }
 
-static void found_desc(struct virtio_steps *in)
+static void found_desc(struct steps *in)
 {
 	struct virtqueue *vq = virtqueue_of_in(in);
 	bool was_indirect = vq->is_indirect;
@@ -126,10 +126,10 @@ static void arm(struct virtqueue *vq)
 
 	vq->armed = true;
 	memcpy(vq->raw, &wanted, sizeof(wanted));
-	virtio_steps_write(&vq->in, vq->device, vq->raw, sizeof(wanted), look);
+	steps_write(&vq->in, vq->device, vq->raw, sizeof(wanted), look);
 }
 
-static void found_flags(struct virtio_steps *in)
+static void found_flags(struct steps *in)
 {
 	struct virtqueue *vq = virtqueue_of_in(in);
 	uint16_t flags;
@@ -147,7 +147,7 @@ static void found_flags(struct virtio_steps *in)
 	}
 }
 
-static void look(struct virtio_steps *in)
+static void look(struct steps *in)
 {
 	struct virtqueue *vq = virtqueue_of_in(in);
 
@@ -155,13 +155,13 @@ static void look(struct virtio_steps *in)
 		return;
 	/* After we have said up to where we have looked: else both would wait for each other. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	virtio_steps_read(in, desc_at(vq, vq->next_avail) + DESC_FLAGS, vq->raw, sizeof(uint16_t),
-			  found_flags);
+	steps_read(in, desc_at(vq, vq->next_avail) + DESC_FLAGS, vq->raw, sizeof(uint16_t),
+		   found_flags);
 }
 
 /* ---- what is used ---- */
 
-static virtio_step_fn publish, put_used;
+static step_fn publish, put_used;
 
 static bool is_wanted(const struct virtqueue *vq, struct suppression event)
 {
@@ -176,7 +176,7 @@ static bool is_wanted(const struct virtqueue *vq, struct suppression event)
 	return virtqueue_need_event(place, vq->next_used, vq->old_used);
 }
 
-static void found_event(struct virtio_steps *out)
+static void found_event(struct steps *out)
 {
 	struct virtqueue *vq = virtqueue_of_out(out);
 	struct suppression event;
@@ -184,10 +184,10 @@ static void found_event(struct virtio_steps *out)
 	memcpy(&event, vq->reply, sizeof(event));
 	if (is_wanted(vq, event))
 		virtqueue_interrupt(vq);
-	virtio_steps_then(out, publish);
+	steps_then(out, publish);
 }
 
-static void wrote_flags(struct virtio_steps *out)
+static void wrote_flags(struct steps *out)
 {
 	struct virtqueue *vq = virtqueue_of_out(out);
 	struct virtio_element *element = virtqueue_take_done(vq);
@@ -196,10 +196,10 @@ static void wrote_flags(struct virtio_steps *out)
 	advance(vq, &vq->next_used, &vq->used_wrap, element->slots);
 	vq->has_wrapped = vq->has_wrapped || wrap != vq->used_wrap;
 	virtqueue_forget(vq, element);
-	virtio_steps_then(out, put_used);
+	steps_then(out, put_used);
 }
 
-static void wrote_len(struct virtio_steps *out)
+static void wrote_len(struct steps *out)
 {
 	struct virtqueue *vq = virtqueue_of_out(out);
 	uint16_t flags = vq->used_wrap ? AVAIL | USED : 0;
@@ -209,11 +209,11 @@ static void wrote_len(struct virtio_steps *out)
 	/* The rest of it is there before the flags say so. */
 	__atomic_thread_fence(__ATOMIC_RELEASE);
 	memcpy(vq->reply, &flags, sizeof(flags));
-	virtio_steps_write(out, desc_at(vq, vq->next_used) + DESC_FLAGS, vq->reply, sizeof(flags),
-			   wrote_flags);
+	steps_write(out, desc_at(vq, vq->next_used) + DESC_FLAGS, vq->reply, sizeof(flags),
+		    wrote_flags);
 }
 
-static void put_used(struct virtio_steps *out)
+static void put_used(struct steps *out)
 {
 	struct virtqueue *vq = virtqueue_of_out(out);
 	struct {
@@ -224,18 +224,16 @@ static void put_used(struct virtio_steps *out)
 	if (!vq->done) {
 		/* As in a split ring: one of us sees what the other has written. */
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
-		virtio_steps_read(out, vq->driver, vq->reply, sizeof(struct suppression),
-				  found_event);
+		steps_read(out, vq->driver, vq->reply, sizeof(struct suppression), found_event);
 		return;
 	}
 	used.len = vq->done->written;
 	used.id = vq->done->id;
 	memcpy(vq->reply, &used, sizeof(used));
-	virtio_steps_write(out, desc_at(vq, vq->next_used) + DESC_LEN, vq->reply, sizeof(used),
-			   wrote_len);
+	steps_write(out, desc_at(vq, vq->next_used) + DESC_LEN, vq->reply, sizeof(used), wrote_len);
 }
 
-static void publish(struct virtio_steps *out)
+static void publish(struct steps *out)
 {
 	struct virtqueue *vq = virtqueue_of_out(out);
 

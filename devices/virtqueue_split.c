@@ -42,12 +42,12 @@ static const char *check(const struct virtqueue *vq)
 
 /* ---- what is available ---- */
 
-static virtio_step_fn look, found_desc;
+static step_fn look, found_desc;
 
 static void read_desc(struct virtqueue *vq)
 {
-	virtio_steps_read(&vq->in, vq->table + vq->at * sizeof(struct vring_desc), vq->raw,
-			  sizeof(struct vring_desc), found_desc);
+	steps_read(&vq->in, vq->table + vq->at * sizeof(struct vring_desc), vq->raw,
+		   sizeof(struct vring_desc), found_desc);
 }
 
 /* Where the chain goes on, or false: the end, or nowhere. */
@@ -66,7 +66,7 @@ static bool follow(struct virtqueue *vq)
 	return true;
 }
 
-static void found_desc(struct virtio_steps *in)
+static void found_desc(struct steps *in)
 {
 	struct virtqueue *vq = virtqueue_of_in(in);
 	struct vring_desc desc;
@@ -76,11 +76,11 @@ static void found_desc(struct virtio_steps *in)
 	if (!virtqueue_add(vq) || follow(vq))
 		return;
 	vq->next_avail++;
-	virtio_steps_then(in, look);
+	steps_then(in, look);
 	virtqueue_deliver(vq);
 }
 
-static void found_head(struct virtio_steps *in)
+static void found_head(struct steps *in)
 {
 	struct virtqueue *vq = virtqueue_of_in(in);
 	uint16_t head = raw_u16(vq);
@@ -94,16 +94,16 @@ static void found_head(struct virtio_steps *in)
 	}
 }
 
-static void read_index(struct virtio_steps *in);
+static void read_index(struct steps *in);
 
 static void arm(struct virtqueue *vq)
 {
 	vq->armed = true;
 	memcpy(vq->raw, &vq->next_avail, sizeof(vq->next_avail));
-	virtio_steps_write(&vq->in, avail_event(vq), vq->raw, sizeof(vq->next_avail), read_index);
+	steps_write(&vq->in, avail_event(vq), vq->raw, sizeof(vq->next_avail), read_index);
 }
 
-static void found_index(struct virtio_steps *in)
+static void found_index(struct steps *in)
 {
 	struct virtqueue *vq = virtqueue_of_in(in);
 
@@ -113,21 +113,21 @@ static void found_index(struct virtio_steps *in)
 	if ((uint16_t)(vq->seen_avail - vq->next_avail) > vq->size)
 		virtqueue_fail(vq, "the available index is too far ahead");
 	else if (vq->seen_avail != vq->next_avail)
-		virtio_steps_then(in, look);
+		steps_then(in, look);
 	else if (virtio_has(vq->virtio, VIRTIO_RING_F_EVENT_IDX) && !vq->armed)
 		arm(vq);
 }
 
-static void read_index(struct virtio_steps *in)
+static void read_index(struct steps *in)
 {
 	struct virtqueue *vq = virtqueue_of_in(in);
 
 	/* After we have said up to where we have looked: else both would wait for each other. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	virtio_steps_read(in, vq->driver + AVAIL_INDEX, vq->raw, sizeof(uint16_t), found_index);
+	steps_read(in, vq->driver + AVAIL_INDEX, vq->raw, sizeof(uint16_t), found_index);
 }
 
-static void look(struct virtio_steps *in)
+static void look(struct steps *in)
 {
 	struct virtqueue *vq = virtqueue_of_in(in);
 
@@ -136,15 +136,15 @@ static void look(struct virtio_steps *in)
 	if (vq->seen_avail == vq->next_avail)
 		read_index(in);
 	else
-		virtio_steps_read(in, vq->driver + AVAIL_RING + 2ull * (vq->next_avail % vq->size),
-				  vq->raw, sizeof(uint16_t), found_head);
+		steps_read(in, vq->driver + AVAIL_RING + 2ull * (vq->next_avail % vq->size),
+			   vq->raw, sizeof(uint16_t), found_head);
 }
 
 /* ---- what is used ---- */
 
-static virtio_step_fn publish;
+static step_fn publish;
 
-static void found_event(struct virtio_steps *out)
+static void found_event(struct steps *out)
 {
 	struct virtqueue *vq = virtqueue_of_out(out);
 	uint16_t told;
@@ -154,21 +154,21 @@ static void found_event(struct virtio_steps *out)
 		    virtqueue_need_event(told, vq->next_used, vq->old_used) :
 		    !(told & VRING_AVAIL_F_NO_INTERRUPT))
 		virtqueue_interrupt(vq);
-	virtio_steps_then(out, publish);
+	steps_then(out, publish);
 }
 
-static void wrote_index(struct virtio_steps *out)
+static void wrote_index(struct steps *out)
 {
 	struct virtqueue *vq = virtqueue_of_out(out);
 	bool by_event = virtio_has(vq->virtio, VIRTIO_RING_F_EVENT_IDX);
 
 	/* The driver writes what it wants and then looks for what is used: one of us sees the other. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	virtio_steps_read(out, by_event ? used_event(vq) : vq->driver, vq->reply, sizeof(uint16_t),
-			  found_event);
+	steps_read(out, by_event ? used_event(vq) : vq->driver, vq->reply, sizeof(uint16_t),
+		   found_event);
 }
 
-static void put_used(struct virtio_steps *out)
+static void put_used(struct steps *out)
 {
 	struct virtqueue *vq = virtqueue_of_out(out);
 	struct virtio_element *element = virtqueue_take_done(vq);
@@ -178,19 +178,18 @@ static void put_used(struct virtio_steps *out)
 		/* They are there before the index says so. */
 		__atomic_thread_fence(__ATOMIC_RELEASE);
 		memcpy(vq->reply, &vq->next_used, sizeof(vq->next_used));
-		virtio_steps_write(out, vq->device + USED_INDEX, vq->reply, sizeof(uint16_t),
-				   wrote_index);
+		steps_write(out, vq->device + USED_INDEX, vq->reply, sizeof(uint16_t), wrote_index);
 		return;
 	}
 	used = (struct vring_used_elem){ .id = element->id, .len = element->written };
 	virtqueue_forget(vq, element);
 	memcpy(vq->reply, &used, sizeof(used));
-	virtio_steps_write(
-		out, vq->device + USED_RING + (uint64_t)USED_BYTES * (vq->next_used++ % vq->size),
-		vq->reply, sizeof(used), put_used);
+	steps_write(out,
+		    vq->device + USED_RING + (uint64_t)USED_BYTES * (vq->next_used++ % vq->size),
+		    vq->reply, sizeof(used), put_used);
 }
 
-static void publish(struct virtio_steps *out)
+static void publish(struct steps *out)
 {
 	struct virtqueue *vq = virtqueue_of_out(out);
 

@@ -31,12 +31,12 @@ struct echo {
 	struct virtio_element *held;
 };
 
-static void echo_wrote(struct virtio_steps *steps)
+static void echo_wrote(struct steps *steps)
 {
 	virtio_element_done(virtio_element_of(steps));
 }
 
-static void echo_read(struct virtio_steps *steps)
+static void echo_read(struct steps *steps)
 {
 	struct virtio_element *element = virtio_element_of(steps);
 	size_t len = *(size_t *)element->own;

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "virtio_steps.h"
+#include "steps.h"
 
 /* A loop and no recursion: a step whose memory is mapped is done before it returns. */
-static void run(struct virtio_steps *steps)
+static void run(struct steps *steps)
 {
 	steps->runs = true;
 	while (!steps->waits && steps->next) {
-		virtio_step_fn *next = steps->next;
+		step_fn *next = steps->next;
 
 		steps->next = NULL;
 		next(steps);
@@ -18,8 +18,7 @@ static void run(struct virtio_steps *steps)
 
 static void moved(struct fp_device *dev, struct fp_dma_op *op, int ret)
 {
-	struct virtio_steps *steps =
-		(struct virtio_steps *)((char *)op - offsetof(struct virtio_steps, op));
+	struct steps *steps = (struct steps *)((char *)op - offsetof(struct steps, op));
 
 	(void)dev;
 	steps->waits = false;
@@ -31,21 +30,20 @@ static void moved(struct fp_device *dev, struct fp_dma_op *op, int ret)
 		run(steps);
 }
 
-void virtio_steps_begin(struct virtio_steps *steps, virtio_step_fn *first)
+void steps_begin(struct steps *steps, step_fn *first)
 {
-	if (virtio_steps_busy(steps))
+	if (steps_busy(steps))
 		return;
 	steps->next = first;
 	run(steps);
 }
 
-void virtio_steps_then(struct virtio_steps *steps, virtio_step_fn *next)
+void steps_then(struct steps *steps, step_fn *next)
 {
 	steps->next = next;
 }
 
-void virtio_steps_read(struct virtio_steps *steps, uint64_t iova, void *to, size_t len,
-		       virtio_step_fn *next)
+void steps_read(struct steps *steps, uint64_t iova, void *to, size_t len, step_fn *next)
 {
 	steps->next = next;
 	steps->waits = true;
@@ -53,8 +51,7 @@ void virtio_steps_read(struct virtio_steps *steps, uint64_t iova, void *to, size
 	fp_dma_read(steps->dev, &steps->op, iova, to, len);
 }
 
-void virtio_steps_write(struct virtio_steps *steps, uint64_t iova, const void *from, size_t len,
-			virtio_step_fn *next)
+void steps_write(struct steps *steps, uint64_t iova, const void *from, size_t len, step_fn *next)
 {
 	steps->next = next;
 	steps->waits = true;
