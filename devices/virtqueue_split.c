@@ -199,8 +199,15 @@ static void publish(struct virtio_steps *out)
 		put_used(out);
 }
 
+static void untake(struct virtqueue *vq, const struct virtio_element *element)
+{
+	(void)element;
+	vq->next_avail--;
+}
+
 const struct virtqueue_format virtqueue_split = {
 	.check = check,
 	.look = look,
 	.publish = publish,
+	.untake = untake,
 };
