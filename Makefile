@@ -114,6 +114,7 @@ GUEST_LINK := -static -nostdlib -fuse-ld=bfd -Wl,-T,bench/guest/payload.ld \
 # ---- dependencies --------------------------------------------------------------------------------
 
 PKG := liburing json-c libseccomp
+PKG_DEVICES := libnl-3.0 libnl-route-3.0
 PKG_BENCH := libnl-3.0 libnl-genl-3.0
 
 # Included, so that make builds it first and starts over: pkg-config is asked only once the packages
@@ -128,7 +129,7 @@ $$(file >$1,$$(strip $$($2)))
 endif
 $1: ; $$(shell mkdir -p $B)$$(file >$$@,$$(strip $$($2)))
 endef
-FLAGS_USED = $(COMPILE) $(INC_selftests) $(CFLAGS) / $(LINKED) $(PKG_LIBS) $(PKG_BENCH_LIBS) / \
+FLAGS_USED = $(COMPILE) $(INC_selftests) $(CFLAGS) / $(LINKED) $(PKG_LIBS) $(PKG_BENCH_LIBS) $(PKG_DEVICES_LIBS) / \
 	$(GUEST) $(GUEST_LINK)
 PLACES = $(VERSION) $(PREFIX) $(LIBDIR)
 $(shell mkdir -p $B)
@@ -140,11 +141,11 @@ endif
 build/deps.mk: Makefile .ci/deps
 	$(Q).ci/deps build
 	$(Q)mkdir -p $(@D)
-	$(Q)cflags=$$(pkg-config --cflags $(PKG) $(PKG_BENCH)) && libs=$$(pkg-config --libs $(PKG)) && \
-	bench=$$(pkg-config --libs $(PKG_BENCH)) && \
+	$(Q)cflags=$$(pkg-config --cflags $(PKG) $(PKG_DEVICES) $(PKG_BENCH)) && libs=$$(pkg-config --libs $(PKG)) && \
+	bench=$$(pkg-config --libs $(PKG_BENCH)) && devices=$$(pkg-config --libs $(PKG_DEVICES)) && \
 	liburing=$$(pkg-config --modversion liburing) && \
-	printf 'PKG_CFLAGS := %s -DLIBURING_VERSION=\\"%s\\"\nPKG_LIBS := %s\nPKG_BENCH_LIBS := %s\n' \
-		"$$cflags" "$$liburing" "$$libs" "$$bench" >$@.$$$$ && mv $@.$$$$ $@
+	printf 'PKG_CFLAGS := %s -DLIBURING_VERSION=\\"%s\\"\nPKG_LIBS := %s\nPKG_BENCH_LIBS := %s\nPKG_DEVICES_LIBS := %s\n' \
+		"$$cflags" "$$liburing" "$$libs" "$$bench" "$$devices" >$@.$$$$ && mv $@.$$$$ $@
 
 build/.deps-%: .ci/deps
 	$(Q).ci/deps $*
@@ -241,6 +242,7 @@ $B/fastpath-vmm: $B/obj/kvmfd/fastpath-vmm.o $B/libkvmfd.a $B/libfastpath.a
 $B/fastpath-bench: $(BENCH) $B/libkvmfd.a $B/libfastpath.a
 $(TEST_PROGRAMS): $B/%: $B/obj/%.o $(TEST_LIB) $(DEVICES) $B/libbench.a $B/libkvmfd.a $B/libfastpath.a
 $B/fastpath-bench $(TEST_PROGRAMS): PKG_LIBS += $(PKG_BENCH_LIBS) -lm
+$B/fastpathd $(TEST_PROGRAMS) $(FUZZ_PROGRAMS): PKG_LIBS += $(PKG_DEVICES_LIBS)
 
 $B/selftests/soak: $(SOAK) $(TEST_LIB) $B/libkvmfd.a $B/libfastpath.a
 $B/selftests/soak: PKG_LIBS += $(PKG_BENCH_LIBS) -lm

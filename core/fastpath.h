@@ -491,6 +491,9 @@ struct fp_file_op {
 /* As `offset` of a read or write: where the fd is. For what has no places: TAPs, terminals, sockets. */
 #define FP_STREAM UINT64_MAX
 
+/* The same, and nothing waits, whatever the memory: -EAGAIN when there is nothing, or no room. */
+#define FP_STREAM_NOW (UINT64_MAX - 1)
+
 /*
  * Reads from `fd`, a file, block device, TAP..., at `offset` to the pieces, in their order; writes
  * from them. Guest memory that this process has mapped is read and written in place. Any number at a

@@ -428,6 +428,7 @@ static void start(struct fp_device *dev, struct fp_file_op *public, struct ring_
 		  const struct fp_piece *pieces, size_t nr)
 {
 	struct file_job *job = dev->files.is_closed ? NULL : job_get(dev, public);
+	bool is_now = what.offset == FP_STREAM_NOW;
 	int ret;
 
 	if (!job) {
@@ -436,6 +437,8 @@ static void start(struct fp_device *dev, struct fp_file_op *public, struct ring_
 	}
 	job->op.done = file_done;
 	job->what = what;
+	if (is_now)
+		job->what.offset = FP_STREAM;
 	job->pieces = pieces;
 	job->nr_pieces = nr;
 	ret = find_memory(job);
@@ -444,8 +447,8 @@ static void start(struct fp_device *dev, struct fp_file_op *public, struct ring_
 		public->done(dev, public, ret);
 		return;
 	}
-	job->is_awaited = job->is_guests || !is_stream(job);
-	job->what.nowait = job->is_guests && is_stream(job);
+	job->is_awaited = job->is_guests || !is_stream(job) || is_now;
+	job->what.nowait = is_stream(job) && (job->is_guests || is_now);
 	job_begin(job);
 	begin_round(job);
 }

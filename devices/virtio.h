@@ -21,6 +21,10 @@ struct virtio_ops {
 	/* Takes an element, to be given back by virtio_element_done() or _fail(), now or later. */
 	void (*handle)(struct virtio *virtio, struct virtio_element *element);
 	bool (*wants)(const struct virtqueue *vq); /* elements now; NULL: always */
+	/* Optional: no more are available, or wanted, for now. */
+	void (*looked)(struct virtqueue *vq);
+	/* Optional: its memory is not there. It is still the device's; without this it is failed. */
+	void (*lost)(struct virtio_element *element);
 	/* Optional: [offset, offset + size) of the configuration has been written by the driver. */
 	void (*configured)(struct virtio *virtio, size_t offset, size_t size);
 	/* Optional: the driver is ready, or was until it reset the device. */

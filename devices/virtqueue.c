@@ -66,12 +66,37 @@ void virtio_element_done(struct virtio_element *element)
 	element->next = NULL;
 	*vq->done_end = element;
 	vq->done_end = &element->next;
-	steps_begin(&vq->out, vq->format->publish);
+	if (!vq->is_held)
+		steps_begin(&vq->out, vq->format->publish);
+}
+
+void virtqueue_hold(struct virtqueue *vq)
+{
+	vq->is_held = true;
+}
+
+void virtqueue_release(struct virtqueue *vq)
+{
+	vq->is_held = false;
+	if (vq->done)
+		steps_begin(&vq->out, vq->format->publish);
+}
+
+void virtio_element_return(struct virtio_element *element)
+{
+	element->vq->format->untake(element->vq, element);
+	element_end(element);
 }
 
 static void lost(struct steps *steps)
 {
-	virtio_element_fail(virtio_element_of(steps), "a buffer is not in memory");
+	struct virtio_element *element = virtio_element_of(steps);
+	const struct virtio_ops *ops = element->vq->virtio->ops;
+
+	if (ops->lost)
+		ops->lost(element);
+	else
+		virtio_element_fail(element, "a buffer is not in memory");
 }
 
 static void drop(struct fp_piece **pieces, uint16_t *nr, size_t n)
@@ -317,7 +342,11 @@ static void in_failed(struct steps *steps)
 
 static void in_over(struct steps *steps)
 {
-	virtio_settle(virtqueue_of_in(steps)->virtio);
+	struct virtqueue *vq = virtqueue_of_in(steps);
+
+	if (vq->virtio->ops->looked)
+		vq->virtio->ops->looked(vq);
+	virtio_settle(vq->virtio);
 }
 
 static void drop_done(struct virtqueue *vq)
@@ -360,6 +389,7 @@ void virtqueue_reset(struct virtqueue *vq)
 	vq->next_avail = vq->next_used = vq->seen_avail = 0;
 	vq->avail_wrap = vq->used_wrap = true;
 	vq->armed = false;
+	vq->is_held = false;
 	vq->done_end = &vq->done;
 	drop_done(vq);
 }

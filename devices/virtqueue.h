@@ -62,6 +62,7 @@ struct virtqueue_format {
 	const char *(*check)(const struct virtqueue *vq);
 	step_fn *look;	  /* for what is available; of steps `in` */
 	step_fn *publish; /* what is in `done`; of steps `out` */
+	void (*untake)(struct virtqueue *vq, const struct virtio_element *element);
 };
 
 extern const struct virtqueue_format virtqueue_split, virtqueue_packed;
@@ -105,6 +106,7 @@ struct virtqueue {
 	uint8_t reply[16];
 	struct virtio_element *done; /* to be published, the oldest first */
 	struct virtio_element **done_end;
+	bool is_held; /* they wait for others, to be published at once */
 
 	uint32_t in_flight;	     /* elements that the device has, or that are to be published */
 	uint32_t slots_in_flight;    /* of a packed ring */
@@ -149,6 +151,13 @@ bool virtio_element_tail(struct virtio_element *element, size_t len, uint64_t *i
 
 /* Gives it back to the driver, which is told of `written` bytes. */
 void virtio_element_done(struct virtio_element *element);
+
+/* What is given back is published, and interrupts, with virtqueue_release(): soon, resets wait. */
+void virtqueue_hold(struct virtqueue *vq);
+void virtqueue_release(struct virtqueue *vq);
+
+/* As if it had not been taken. It has to be the last of the queue's that was. */
+void virtio_element_return(struct virtio_element *element);
 
 /* What is in it can't be: the device needs a reset. The element is gone. */
 void virtio_element_fail(struct virtio_element *element, const char *why);

@@ -243,8 +243,18 @@ static void publish(struct steps *out)
 		put_used(out);
 }
 
+static void untake(struct virtqueue *vq, const struct virtio_element *element)
+{
+	if (vq->next_avail < element->slots) {
+		vq->next_avail += vq->size;
+		vq->avail_wrap = !vq->avail_wrap;
+	}
+	vq->next_avail -= element->slots;
+}
+
 const struct virtqueue_format virtqueue_packed = {
 	.check = check,
 	.look = look,
 	.publish = publish,
+	.untake = untake,
 };

@@ -198,8 +198,15 @@ static void publish(struct steps *out)
 		put_used(out);
 }
 
+static void untake(struct virtqueue *vq, const struct virtio_element *element)
+{
+	(void)element;
+	vq->next_avail--;
+}
+
 const struct virtqueue_format virtqueue_split = {
 	.check = check,
 	.look = look,
 	.publish = publish,
+	.untake = untake,
 };

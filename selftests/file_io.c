@@ -524,6 +524,19 @@ TEST_F(slow_file, a_stream_to_guest_memory_is_not_waited_for)
 	EXPECT_STREQ("hello", (char *)self->memory + 16);
 }
 
+TEST_F(slow_file, a_stream_now_is_not_waited_for_by_own_memory_either)
+{
+	struct order order = to_own;
+	char own[6] = "";
+
+	order.offset = FP_STREAM_NOW;
+	EXPECT_EQ(-EAGAIN, have(self->client, self->irq, &order, DO_READ));
+	ASSERT_EQ(5, write(self->fifo, "hello", 5));
+	EXPECT_EQ(5, have(self->client, self->irq, &order, DO_READ));
+	EXPECT_EQ(0, fpc_region_read(self->client, FP_BAR0, OWN, own, 5));
+	EXPECT_STREQ("hello", own);
+}
+
 TEST_F(slow_file, a_stream_that_does_not_block_is_waited_for_by_own_memory)
 {
 	int64_t deadline = 0;

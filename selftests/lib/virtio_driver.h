@@ -18,7 +18,7 @@
 
 #define DRIVER_MEMORY_AT 0x40000000ull
 #define DRIVER_MEMORY_BYTES (16u << 20)
-#define DRIVER_QUEUES 4u
+#define DRIVER_QUEUES 5u
 #define DRIVER_QUEUE_SIZE 16u
 
 enum {
