@@ -222,8 +222,7 @@ $B/fastpath-client.o: $(CLIENT_LIB) $B/.members
 $B/libfastpath-client.a: $B/fastpath-client.o
 
 # The sanitizers' runtime is in the program, so only a plain build can insist on having all symbols.
-# No device needs what confines a program, nor the library that does it.
-$B/libfastpath.so: $(filter-out $(CLIENT) $(call obj,core/confine.c),$(CORE)) $B/.members
+$B/libfastpath.so: $(filter-out $(CLIENT),$(CORE)) $B/.members
 $B/libfastpath-client.so: $(CLIENT_LIB) $B/.members
 # The signal handler of core/fault.c stays when a program closes the library.
 $B/libfastpath.so $B/libfastpath-client.so: LINKED += -Wl,-z,nodelete
@@ -272,7 +271,7 @@ Name: $1
 Description: $2
 Version: $(VERSION)
 Libs: -L$${libdir} -l$1
-Libs.private: -luring -ljson-c -pthread
+Libs.private: -luring -ljson-c -lseccomp -pthread
 Cflags: -I$${includedir}
 endef
 

@@ -2,6 +2,7 @@
 #include "confine.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/landlock.h>
 #include <seccomp.h>
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
 #include <unistd.h>
@@ -17,11 +19,24 @@
 #include "cleanup.h"
 #include "log.h"
 
-/* The most that KVM's programs ever ask for is looked at first: a filter is run through in order. */
+/* A filter is run through in order. */
 #define FIRST 255
 
 /* What Linux 5.13 knows of files: all ways to get at one by its name. */
 #define ALL_OF_FILES (LANDLOCK_ACCESS_FS_MAKE_SYM * 2 - 1)
+
+/* What that makes of CONFINE_*: at directories, and of that at files. */
+static const struct {
+	unsigned int what;
+	uint64_t of_directories;
+	uint64_t of_files;
+} accesses[] = {
+	{ CONFINE_READ, LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR,
+	  LANDLOCK_ACCESS_FS_READ_FILE },
+	{ CONFINE_WRITE, LANDLOCK_ACCESS_FS_WRITE_FILE, LANDLOCK_ACCESS_FS_WRITE_FILE },
+	{ CONFINE_MAKE, LANDLOCK_ACCESS_FS_MAKE_REG, 0 },
+	{ CONFINE_REMOVE, LANDLOCK_ACCESS_FS_REMOVE_FILE, 0 },
+};
 
 #define MAX_CALLS 512u
 
@@ -85,16 +100,33 @@ static int drop_capabilities(void)
 }
 
 /* A set of rules that has none forbids what it handles. No Landlock is no error. */
-static int close_files(void)
+int confine_files(void)
 {
 	const struct landlock_ruleset_attr attr = { .handled_access_fs = ALL_OF_FILES };
-	CLEANUP_CLOSE int fd = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
+	int files = (int)syscall(SYS_landlock_create_ruleset, &attr, sizeof(attr), 0);
 
-	if (fd < 0) {
+	if (files < 0)
 		log_debug("the sandbox: no Landlock: %s", strerror(errno));
+	return files < 0 ? -1 : files;
+}
+
+int confine_files_add(int files, const char *path, unsigned int what)
+{
+	CLEANUP_CLOSE int fd = files < 0 ? -1 : open(path, O_PATH | O_CLOEXEC);
+	struct landlock_path_beneath_attr rule = { .parent_fd = fd };
+	struct stat st;
+
+	if (files < 0 || (fd < 0 && errno == ENOENT && what == CONFINE_REMOVE))
 		return 0;
-	}
-	return syscall(SYS_landlock_restrict_self, fd, 0) ? failed("Landlock", errno) : 0;
+	if (fd < 0 || fstat(fd, &st))
+		return failed(path, errno);
+	for (size_t i = 0; i < sizeof(accesses) / sizeof(*accesses); i++)
+		if (what & accesses[i].what)
+			rule.allowed_access |= S_ISDIR(st.st_mode) ? accesses[i].of_directories :
+								     accesses[i].of_files;
+	if (syscall(SYS_landlock_add_rule, files, LANDLOCK_RULE_PATH_BENEATH, &rule, 0))
+		return failed(path, errno);
+	return 0;
 }
 
 static int add_rule(scmp_filter_ctx filter, const struct confine_rule *rule)
@@ -120,15 +152,35 @@ static int fill(scmp_filter_ctx filter, const struct confine_rule *rules, size_t
 	for (size_t i = 0; i < nr && !ret; i++)
 		ret = add_rule(filter, &rules[i]);
 	if (!ret)
-		ret = seccomp_syscall_priority(filter, SYS_ioctl, FIRST);
+		ret = seccomp_syscall_priority(filter, rules[0].call, FIRST);
 	return ret;
 }
 
-static int filter_calls(const struct confine_rule *rules, size_t nr)
+void confine_prepare(void)
+{
+	void *volatile chunks[6];
+
+	for (size_t i = 0; i < sizeof(chunks) / sizeof(*chunks); i++)
+		chunks[i] = malloc(100000);
+	for (size_t i = 0; i < sizeof(chunks) / sizeof(*chunks); i++)
+		free(chunks[i]);
+}
+
+int confine_thread(int files)
+{
+	int ret = drop_capabilities();
+
+	if (ret || files < 0)
+		return ret;
+	return syscall(SYS_landlock_restrict_self, files, 0) ? failed("Landlock", errno) : 0;
+}
+
+int confine_calls(const struct confine_rule *rules, size_t nr)
 {
 	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_TRAP);
 	int ret;
 
+	hear_of_refusals();
 	if (!filter)
 		return failed("seccomp", ENOMEM);
 	ret = fill(filter, rules, nr);
@@ -140,11 +192,9 @@ static int filter_calls(const struct confine_rule *rules, size_t nr)
 
 int confine(const struct confine_rule *rules, size_t nr)
 {
-	int ret;
+	int files = confine_files();
+	int ret = confine_thread(files);
 
-	hear_of_refusals();
-	ret = drop_capabilities();
-	if (!ret)
-		ret = close_files();
-	return ret ? ret : filter_calls(rules, nr);
+	cleanup_close(&files); /* which the rules may not have */
+	return ret ? ret : confine_calls(rules, nr);
 }

@@ -12,6 +12,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What may be done beneath a directory, or to a file. */
+enum {
+	CONFINE_READ = 1 << 0,
+	CONFINE_WRITE = 1 << 1,
+	CONFINE_MAKE = 1 << 2,	 /* regular files; beneath directories only, as */
+	CONFINE_REMOVE = 1 << 3, /* this is: no directories */
+};
+
 /* A system call that may be made. One call can have several, for different arguments. */
 struct confine_rule {
 	int call;     /* SYS_* */
@@ -22,11 +30,34 @@ struct confine_rule {
 };
 
 /*
- * Confines this process to `nr` rules. Any other system call fails with EPERM, and the log has one
+ * Confines this process to `nr` rules. The first one's call is looked for first. Any other system call fails with EPERM, and the log has one
  * line for each kind; a thread that blocks SIGSYS is killed by it. To be called while there is one
  * thread, whose capabilities and files those are that follow. -errno, said to the log: then nothing
  * can be relied upon.
  */
 int confine(const struct confine_rule *rules, size_t nr);
+
+/*
+ * The same in steps, for a process that has threads already:
+ *
+ * Which files may still be opened, made and removed: none, but for what is added. An fd, to be closed;
+ * -1 where the kernel has no Landlock, and it is up to the system calls alone.
+ */
+int confine_files(void);
+
+/* Adds one. -errno, said to the log; but one that is to be removed and is gone is no error. */
+int confine_files_add(int files, const char *path, unsigned int what);
+
+/*
+ * To be called first of all by a thread: the first time that the heap of one shrinks glibc reads
+ * /proc/sys/vm/overcommit_memory, for all of them. Later that would look like something else.
+ */
+void confine_prepare(void);
+
+/* The capabilities and the files of the calling thread, and of those that it starts from now on. */
+int confine_thread(int files);
+
+/* The system calls of all threads that there are: each has done confine_thread() by now. */
+int confine_calls(const struct confine_rule *rules, size_t nr);
 
 #endif

@@ -49,6 +49,9 @@ struct options {
 	uint64_t client_timeout_ns;
 	const char *control;
 	const char *trace;
+	bool no_sandbox;
+	struct identity user;
+	bool has_user;
 };
 
 enum {
@@ -61,6 +64,8 @@ enum {
 	OPT_CLIENT_TIMEOUT,
 	OPT_CONTROL,
 	OPT_TRACE,
+	OPT_SANDBOX,
+	OPT_USER,
 	OPT_LOG_LEVEL,
 	OPT_HELP,
 	OPT_VERSION
@@ -76,6 +81,8 @@ static const struct option long_options[] = {
 	{ "client-timeout", required_argument, NULL, OPT_CLIENT_TIMEOUT },
 	{ "control", required_argument, NULL, OPT_CONTROL },
 	{ "trace", required_argument, NULL, OPT_TRACE },
+	{ "sandbox", required_argument, NULL, OPT_SANDBOX },
+	{ "user", required_argument, NULL, OPT_USER },
 	{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "version", no_argument, NULL, OPT_VERSION },
@@ -131,6 +138,9 @@ static void usage(FILE *to, const char *program)
 		"                                six times to read its answers; 0: for ever\n"
 		"  --control=PATH                where fastpathctl may ask and tell this server\n"
 		"  --trace=FILE                  write every message, decoded, to FILE; - is stderr\n"
+		"  --user=NAME|UID[:GID]         become that user once everything is open\n"
+		"  --sandbox=on|off              do only what serving takes from then on (the default):\n"
+		"                                off is for finding out what it forbids\n"
 		"  --log-level=LEVEL             error, warn (the default), info or debug\n"
 		"  --help, --version\n\n"
 		"An ADDRESS is unix:PATH or just PATH, vsock:CID:PORT or vsock:any:PORT,\n"
@@ -309,6 +319,15 @@ static int parse_client_timeout(const char *text, uint64_t *ns)
 	return 0;
 }
 
+static int parse_sandbox(const char *text, bool *off)
+{
+	*off = !strcmp(text, "off");
+	if (*off || !strcmp(text, "on"))
+		return 0;
+	log_error("--sandbox=%s: wants on or off", text);
+	return -EINVAL;
+}
+
 static int parse_one(struct options *options, int opt, const char *program)
 {
 	enum log_level level;
@@ -338,6 +357,11 @@ static int parse_one(struct options *options, int opt, const char *program)
 	case OPT_TRACE:
 		options->trace = optarg;
 		return 0;
+	case OPT_SANDBOX:
+		return parse_sandbox(optarg, &options->no_sandbox);
+	case OPT_USER:
+		options->has_user = true;
+		return identity_parse("--user", optarg, &options->user);
 	case OPT_LOG_LEVEL:
 		if (log_level_parse(optarg, &level)) {
 			log_error("--log-level=%s: wants error, warn, info or debug", optarg);
@@ -530,6 +554,8 @@ static int serve(const struct options *options)
 		.devices = devices,
 		.nr_devices = options->nr_wanted,
 		.control = options->control,
+		.is_confined = !options->no_sandbox,
+		.user = options->has_user ? &options->user : NULL,
 		.trace_fd = open_trace(options->trace),
 	};
 	int ret;

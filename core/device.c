@@ -105,6 +105,20 @@ void *fp_alloc(struct fp_device *dev, size_t bytes)
 	return memory->bytes;
 }
 
+int fp_allow_path(struct fp_device *dev, const char *path, unsigned int what)
+{
+	size_t size = strlen(path) + 1;
+	struct device_path *allowed = fp_alloc(dev, sizeof(*allowed) + size);
+
+	if (!allowed)
+		return -ENOMEM;
+	allowed->what = what;
+	memcpy(allowed->path, path, size);
+	allowed->next = dev->paths;
+	dev->paths = allowed;
+	return 0;
+}
+
 static void free_memory(struct fp_device *dev)
 {
 	while (dev->memory) {

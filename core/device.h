@@ -47,6 +47,13 @@ struct device_errand {
 	void (*done)(struct device_errand *errand, int ret); /* may free it */
 };
 
+/* What a device may still do to a path: FP_PATH_*. */
+struct device_path {
+	struct device_path *next;
+	unsigned int what;
+	char path[];
+};
+
 struct fp_device {
 	const struct fp_class *class_;
 	struct fp_class own;	/* class_, when it was configured for this device */
@@ -61,6 +68,7 @@ struct fp_device {
 	struct pci_msix msix;
 	uint8_t *msix_table;
 	struct device_memory *memory; /* of fp_alloc() */
+	struct device_path *paths;    /* of fp_allow_path() */
 	struct caps caps;	      /* what its client is told */
 	struct migration migration;
 	struct stats stats;

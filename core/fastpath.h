@@ -289,6 +289,32 @@ enum fp_event {
 /* A device's state on its way to or from another server. */
 struct fp_stream;
 
+/* What a class says in `needs`. */
+enum {
+	FP_NEEDS_FILES = 1 << 0, /* fp_file_*() */
+};
+
+/*
+ * A system call that a device makes after open(), beyond those that all may make: the sandbox is
+ * closed by then. In the initializer of fp_class.calls: FP_CALL(timerfd_settime), FP_IOCTL(TCGETS),
+ * with the headers that define those (<sys/syscall.h>).
+ */
+struct fp_call {
+	int number;   /* SYS_* */
+	unsigned arg; /* only when (argument `arg` & mask) == value; mask 0: with any arguments */
+	uint64_t mask;
+	uint64_t value;
+};
+
+#define FP_CALL(name)                \
+	{                            \
+		.number = SYS_##name \
+	}
+#define FP_IOCTL(request)                                                                        \
+	{                                                                                        \
+		.number = SYS_ioctl, .arg = 1, .mask = 0xffffffffu, .value = (uint32_t)(request) \
+	}
+
 /* A kind of device. */
 struct fp_class {
 	const char *name;
@@ -304,6 +330,9 @@ struct fp_class {
 	 */
 	bool irqs_coalesce;
 	struct fp_limits limits;
+	uint32_t needs; /* FP_NEEDS_*; not to be changed by configure() */
+	const struct fp_call *calls;
+	size_t nr_calls;
 
 	/*
 	 * Optional, for a class whose shape depends on its keys: `own` is the device's own copy of
@@ -339,7 +368,7 @@ struct fp_class {
  * What of this header a device that is built apart relies on: it changes with any layout or meaning
  * in it, and a server refuses a device that was built against another.
  */
-#define FP_ABI 2u
+#define FP_ABI 3u
 
 /* See fp_register(). */
 FP_PUBLIC void fp_register_class(const struct fp_class *class_, uint32_t abi, size_t class_bytes);
@@ -415,6 +444,20 @@ FP_PUBLIC void fp_finish(struct fp_device *dev, struct fp_access *deferred, int 
 
 /* Answers a DEVICE_RESET for which the class's reset() returned FP_LATER. */
 FP_PUBLIC void fp_reset_done(struct fp_device *dev);
+
+/* What is done to a path after open(). */
+enum {
+	FP_PATH_READ = 1 << 0,	/* it is opened for that, or what is beneath it */
+	FP_PATH_WRITE = 1 << 1, /* the same; no file is made */
+	FP_PATH_REMOVE =
+		1 << 2, /* it is removed, as what it lies in can be: the only file there, best */
+};
+
+/*
+ * To be called in open(): the device will still do so, in close() most likely. Nothing else has a name
+ * any more then, except with --sandbox=off; what is open stays so. -ENOMEM.
+ */
+FP_PUBLIC int fp_allow_path(struct fp_device *dev, const char *path, unsigned int what);
 
 /* A timer, embedded in the device's state. */
 struct fp_timer {

@@ -8,6 +8,7 @@
 #include "cleanup.h"
 #include "device.h"
 #include "fault.h"
+#include "log.h"
 #include "ring.h"
 
 /* What goes in one round to or from guest memory that is not mapped. */
@@ -424,13 +425,28 @@ static void file_done(struct ring_op *op, int res, const struct ring_received *r
 	}
 }
 
+/* With or without the sandbox, so that an author hears of it in any case. */
+static bool is_declared(struct fp_device *dev)
+{
+	if (dev->class_->needs & FP_NEEDS_FILES)
+		return true;
+	if (allowance_take(&dev->lines, dev->name))
+		log_warn("%s: fp_file_*() without FP_NEEDS_FILES in its class", dev->name);
+	return false;
+}
+
 static void start(struct fp_device *dev, struct fp_file_op *public, struct ring_file what,
 		  const struct fp_piece *pieces, size_t nr)
 {
-	struct file_job *job = dev->files.is_closed ? NULL : job_get(dev, public);
+	struct file_job *job;
 	bool is_now = what.offset == FP_STREAM_NOW;
 	int ret;
 
+	if (!is_declared(dev)) {
+		public->done(dev, public, -EPERM);
+		return;
+	}
+	job = dev->files.is_closed ? NULL : job_get(dev, public);
 	if (!job) {
 		public->done(dev, public, dev->files.is_closed ? -ECANCELED : -ENOMEM);
 		return;

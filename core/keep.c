@@ -39,10 +39,24 @@ static int read_all(int fd, struct fp_stream *to)
 	return 0;
 }
 
-int keep_claim(const char *path, int *lock)
+static int open_directory(const char *path)
+{
+	CLEANUP_FREE char *dir = strndup(path, (size_t)(strrchr(path, '/') - path));
+	int fd = dir ? open(*dir ? dir : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+	return fd < 0 ? -errno : fd;
+}
+
+int keep_claim(const char *path, int *lock, int *dir)
 {
 	CLEANUP_FREE char *beside = NULL;
 	int ret = 0;
+
+	*dir = open_directory(path);
+	if (*dir < 0) {
+		log_error("%s: its directory: %s", path, strerror(-*dir));
+		return *dir;
+	}
 
 	if (asprintf(&beside, "%s.lock", path) < 0) {
 		beside = NULL;
@@ -95,37 +109,29 @@ static int write_all(int fd, const struct fp_stream *from)
 	return fsync(fd) ? -errno : 0;
 }
 
-/* The new file's name lasts only once its directory is written, too. */
-static int sync_directory(const char *path)
-{
-	CLEANUP_FREE char *dir = strndup(path, (size_t)(strrchr(path, '/') - path));
-	CLEANUP_CLOSE int fd =
-		dir ? open(*dir ? dir : "/", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
-
-	return fd < 0 || fsync(fd) ? -errno : 0;
-}
-
-static int replace(const char *path, const struct fp_stream *stream)
+/* By the directory's fd, which is how the sandbox tells these files from all others. */
+static int replace(int dir, const char *name, const struct fp_stream *stream)
 {
 	CLEANUP_FREE char *temp = NULL;
 	CLEANUP_CLOSE int fd = -1;
 	int ret;
 
-	if (asprintf(&temp, "%s.new", path) < 0) {
+	if (asprintf(&temp, "%s.new", name) < 0) {
 		temp = NULL;
 		return -ENOMEM;
 	}
-	unlink(temp); /* of a server that was killed */
-	fd = open(temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	unlinkat(dir, temp, 0); /* of a server that was killed */
+	fd = openat(dir, temp, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	ret = fd < 0 ? -errno : write_all(fd, stream);
-	if (!ret && rename(temp, path))
+	if (!ret && renameat(dir, temp, dir, name))
 		ret = -errno;
 	if (ret && fd >= 0)
-		unlink(temp);
-	return ret ? ret : sync_directory(path);
+		unlinkat(dir, temp, 0);
+	/* The new file's name lasts only once its directory is written, too. */
+	return ret ? ret : fsync(dir) ? -errno : 0;
 }
 
-int keep_save(struct fp_device *dev, const char *path)
+int keep_save(struct fp_device *dev, const char *path, int dir)
 {
 	CLEANUP_STREAM struct fp_stream stream = { 0 };
 	int ret;
@@ -136,7 +142,7 @@ int keep_save(struct fp_device *dev, const char *path)
 	if (!ret)
 		ret = state_save(dev, &stream);
 	if (!ret)
-		ret = replace(path, &stream);
+		ret = replace(dir, strrchr(path, '/') + 1, &stream);
 	if (ret)
 		log_warn("%s: its state can't be kept in %s: %s", dev->name, path, strerror(-ret));
 	return ret;

@@ -11,10 +11,10 @@
 #include "device.h"
 
 /*
- * Claims `path` for this process, by a lock file beside it: *lock is to be closed at the end. -EBUSY
- * when another has it, -errno, said to the log.
+ * Claims `path` for this process, by a lock file beside it, and opens its directory: *lock and *dir are
+ * to be closed at the end. -EBUSY when another has it, -errno, said to the log.
  */
-int keep_claim(const char *path, int *lock);
+int keep_claim(const char *path, int *lock, int *dir);
 
 /*
  * Puts the device into the state that `path` holds; one that is not there is none. -EINVAL when it
@@ -24,10 +24,10 @@ int keep_claim(const char *path, int *lock);
 int keep_load(struct fp_device *dev, const char *path);
 
 /*
- * Keeps the device's state in `path`. Nothing of it may be in flight. A device that can't be saved,
+ * Keeps the device's state in `path`, which lies in `dir`. Nothing of it may be in flight. A device that can't be saved,
  * or whose state is on its way to or from another server, leaves the file as it is: -EOPNOTSUPP.
  * Else -errno of the class's save() or of the file, said to the log.
  */
-int keep_save(struct fp_device *dev, const char *path);
+int keep_save(struct fp_device *dev, const char *path, int dir);
 
 #endif

@@ -322,18 +322,20 @@ static const struct {
 };
 
 /* -EINVAL: this kernel has none of what would do. */
-static int setup_first(struct ring *ring, unsigned int entries, unsigned int avoid)
+static int setup_first(struct ring *ring, unsigned int entries, const struct ring_options *options)
 {
+	unsigned int always = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP |
+			      (options->starts_disabled ? IORING_SETUP_R_DISABLED : 0);
 	int ret = -EINVAL;
 
 	for (size_t i = 0; i < sizeof(setups) / sizeof(*setups) && ret == -EINVAL; i++) {
 		struct io_uring_params params = {
-			.flags = setups[i].flags | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
+			.flags = setups[i].flags | always,
 			.cq_entries = entries * 8,
 			.sq_thread_idle = 1, /* ms, after which the kernel's thread sleeps too */
 		};
 
-		if (setups[i].sqpoll != ring->has_sqpoll || setups[i].features & avoid)
+		if (setups[i].sqpoll != ring->has_sqpoll || setups[i].features & options->avoid)
 			continue;
 		ret = io_uring_queue_init_params(entries, &ring->uring, &params);
 		if (!ret)
@@ -346,7 +348,7 @@ static int setup_first(struct ring *ring, unsigned int entries, unsigned int avo
 static int setup_uring(struct ring *ring, const struct ring_options *options)
 {
 	unsigned int entries = options->entries ? options->entries : 256;
-	int ret = setup_first(ring, entries, options->avoid);
+	int ret = setup_first(ring, entries, options);
 	struct io_uring_probe *probe;
 
 	if (ret)

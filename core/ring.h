@@ -72,6 +72,7 @@ struct ring_options {
 	unsigned int buffers;	   /* for receiving, a power of two; 0: 16 */
 	unsigned int buffer_bytes; /* of each; 0: 8,192 */
 	unsigned int avoid;	   /* RING_FEATURE_* to do without, as on an older kernel */
+	bool starts_disabled;	   /* until ring_restrict() */
 	struct ring_wait wait;
 };
 

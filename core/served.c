@@ -13,6 +13,7 @@
 #include "farewell.h"
 #include "keep.h"
 #include "log.h"
+#include "sandbox.h"
 #include "session.h"
 #include "socket.h"
 #include "usdt.h"
@@ -34,6 +35,7 @@ struct served {
 	struct admission admission;
 	char *state;	/* the file in which the device's state is kept; NULL: nowhere */
 	int state_lock; /* -1: none */
+	int state_dir;	/* -1: none */
 	int listen_fd;	/* -1: it has one client and no more */
 	struct ring_op accept;
 	struct ring_op retry;
@@ -62,7 +64,7 @@ static void keep(struct served *served)
 	if (!served->state)
 		return;
 	if (!served_is_settling(served))
-		keep_save(served->dev, served->state);
+		keep_save(served->dev, served->state, served->state_dir);
 	else /* the next client's end is another chance, and so is the server's */
 		log_info("%s: its state is not kept now: something is in flight", served->name);
 }
@@ -251,7 +253,7 @@ static int load(struct served *served, const struct served_options *options)
 		served->state = NULL;
 		return -ENOMEM;
 	}
-	ret = keep_claim(served->state, &served->state_lock);
+	ret = keep_claim(served->state, &served->state_lock, &served->state_dir);
 	if (ret)
 		return ret;
 	if (!migration_is_offered(served->dev))
@@ -314,6 +316,17 @@ void served_stop(struct served *served)
 		ring_close_fd(served->ring, take_fd(&served->listen_fd));
 }
 
+int served_allow(const struct served *served, struct sandbox *sandbox)
+{
+	int ret = sandbox_allow_device(sandbox, served->dev);
+
+	if (!ret && served->file)
+		ret = sandbox_allow_path(sandbox, served->file, FP_PATH_REMOVE);
+	if (!ret && served->state)
+		ret = sandbox_allow_state(sandbox, served->options->state_dir);
+	return ret;
+}
+
 const struct served_options *served_options(const struct served *served)
 {
 	return served->options;
@@ -345,6 +358,7 @@ void served_close(struct served *served)
 		unlink(served->file);
 	device_close(served->dev);
 	cleanup_close(&served->state_lock);
+	cleanup_close(&served->state_dir);
 	free(served->state);
 	free(served->name);
 	free(served);
@@ -365,6 +379,7 @@ int served_open(struct ring *ring, const struct served_options *options, struct 
 	served->listen_fd = -1;
 	served->next_fd = -1;
 	served->state_lock = -1;
+	served->state_dir = -1;
 	served->accept.done = accepted;
 	served->retry.done = retry_accept;
 	served->io_fds = options->io_fds;

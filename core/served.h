@@ -28,6 +28,7 @@ struct served_options {
 };
 
 struct observe;
+struct sandbox;
 
 /*
  * Makes the device and listens at its socket, or at its fd or starts to talk on it; the fd is taken
@@ -37,6 +38,9 @@ struct observe;
  */
 int served_open(struct ring *ring, const struct served_options *options, struct observe *observe,
 		struct served **out);
+
+/* Tells the sandbox what it will still do: the device's needs, and its files. -errno, said to the log. */
+int served_allow(const struct served *served, struct sandbox *sandbox);
 
 /* Whether it has a client or may still get one. */
 bool served_has_work(const struct served *served);

@@ -14,7 +14,10 @@
 #include "control.h"
 #include "log.h"
 #include "observe.h"
+#include "sandbox.h"
 #include "worker.h"
+
+#define CLEANUP_SANDBOX __attribute__((cleanup(sandbox_clear)))
 
 struct server {
 	struct worker **workers;
@@ -26,6 +29,11 @@ struct server {
 	struct observe *observe;
 	struct control *control; /* NULL: nobody may ask */
 };
+
+static void sandbox_clear(struct sandbox **sandbox)
+{
+	sandbox_close(*sandbox);
+}
 
 /* Before the threads are started: they inherit the mask. */
 static int open_fds(struct server *server)
@@ -53,6 +61,7 @@ static int start_workers(struct server *server, const struct server_options *opt
 		.stop_fd = server->stop_fd,
 		.done_fd = server->done_fd,
 		.observe = server->observe,
+		.restricts = options->is_confined,
 	};
 	int ret = 0;
 
@@ -87,6 +96,66 @@ static int open_control(struct server *server, const struct server_options *opti
 
 	return options->control ? control_open(&control, &server->control) : 0;
 }
+
+/* ---- giving up what is not needed any more ---- */
+
+/* What has a name and is still to be used: as long as everybody can be found by whoever we are now. */
+static int allow_all(struct server *server, const struct server_options *options,
+		     struct sandbox *sandbox)
+{
+	const struct served *served;
+	int ret = 0;
+
+	for (unsigned int i = 0; i < server->nr_workers; i++)
+		for (size_t j = 0; !ret && (served = worker_served(server->workers[i], j)); j++)
+			ret = served_allow(served, sandbox);
+	if (!ret && options->control)
+		ret = sandbox_allow_path(sandbox, options->control, FP_PATH_REMOVE);
+	return ret;
+}
+
+/* It would be noticed only when there is something to lose. */
+static int check_state(const struct server_options *options)
+{
+	const char *dir = options->devices[0].state_dir;
+	int ret = dir && access(dir, W_OK | X_OK) ? -errno : 0;
+
+	if (ret)
+		log_error("--state=%s: uid %u: %s", dir, options->user->uid, strerror(-ret));
+	return ret;
+}
+
+static int change_user(const struct server_options *options)
+{
+	int ret = options->user ? identity_become(options->user) : 0;
+
+	return ret || !options->user ? ret : check_state(options);
+}
+
+/* Once all is open, and before the workers go on. */
+static int confine_all(struct server *server, const struct server_options *options)
+{
+	CLEANUP_SANDBOX struct sandbox *sandbox = NULL;
+	int ret = options->is_confined ? sandbox_open(&sandbox) : 0;
+
+	if (!ret && sandbox)
+		ret = allow_all(server, options, sandbox);
+	if (!ret)
+		ret = change_user(options);
+	if (ret || !sandbox)
+		return ret;
+	for (unsigned int i = 0; i < server->nr_workers && !ret; i++)
+		ret = worker_confine(server->workers[i], sandbox_files(sandbox));
+	return ret ? ret : sandbox_enter(sandbox);
+}
+
+static void release_workers(struct server *server)
+{
+	for (unsigned int i = 0; i < server->nr_workers; i++)
+		worker_release(server->workers[i]);
+}
+
+/* ---- serving ---- */
 
 /* Waits for a signal or for the workers to run out of clients. */
 static void await_end(struct server *server)
@@ -143,7 +212,11 @@ int server_run(const struct server_options *options)
 	if (!ret)
 		ret = open_control(&server, options);
 	if (!ret)
+		ret = confine_all(&server, options);
+	if (!ret) {
+		release_workers(&server);
 		await_end(&server);
+	}
 	stop_ret = stop_workers(&server);
 	control_close(server.control);
 	observe_close(server.observe);

@@ -3,6 +3,9 @@
 #ifndef FASTPATH_SERVER_H
 #define FASTPATH_SERVER_H
 
+#include <stdbool.h>
+
+#include "identity.h"
 #include "served.h"
 
 struct server_options {
@@ -11,6 +14,8 @@ struct server_options {
 	const struct served_options *devices;
 	size_t nr_devices;
 	const char *control; /* path of the socket at which fastpathctl may ask; NULL: none */
+	bool is_confined; /* what it has no need of it gives up before it lets clients in: for good */
+	const struct identity *user; /* who it becomes before; NULL: it stays who it is */
 	int trace_fd; /* where the messages of all devices are written; 0: nowhere. Borrowed */
 };
 

@@ -10,16 +10,29 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "confine.h"
 #include "log.h"
+#include "ring_restrict.h"
 
 /* How long a device whose state is kept may take to end what it has begun. */
 #define SETTLE_NS 2000000000ull
 
+/* What a worker whose devices are there is told. */
+enum order {
+	ORDER_END,
+	ORDER_CONFINE,
+	ORDER_SERVE,
+};
+
 struct worker {
 	struct worker_options options;
 	pthread_t thread;
-	sem_t started;
-	int ret; /* of starting, and then of running */
+	sem_t done; /* it has started, or done as ordered */
+	int ret;    /* of that */
+	sem_t ordered;
+	enum order order;
+	bool is_serving; /* it takes no more orders */
+	int files;
 	struct ring *ring;
 	struct served **served;
 	size_t nr_served;
@@ -124,12 +137,26 @@ static int listen_for_jobs(struct worker *worker)
 	return 0;
 }
 
+static bool any_needs_files(const struct worker_options *options)
+{
+	for (size_t i = options->first; i < options->nr_devices; i += options->step)
+		if (options->devices[i].class_->needs & FP_NEEDS_FILES)
+			return true;
+	return false;
+}
+
 /* The ring has to be made by the thread that uses it. */
 static int open_all(struct worker *worker)
 {
 	const struct worker_options *options = &worker->options;
-	int ret = ring_open(&(struct ring_options){ .wait = options->wait }, &worker->ring);
+	const struct ring_options ring = {
+		.wait = options->wait,
+		.starts_disabled = options->restricts,
+	};
+	int ret = ring_open(&ring, &worker->ring);
 
+	if (!ret && options->restricts)
+		ret = ring_restrict(worker->ring, any_needs_files(options));
 	if (ret)
 		return ret;
 	worker->stop_op.done = told_to_stop;
@@ -197,18 +224,41 @@ static void settle(struct worker *worker)
 	ring_cancel(&worker->settle_op);
 }
 
+static void await(sem_t *sem)
+{
+	while (sem_wait(sem) && errno == EINTR)
+		;
+}
+
+/* Until it is told to serve, or to end without. */
+static bool obey(struct worker *worker)
+{
+	await(&worker->ordered);
+	while (worker->order == ORDER_CONFINE) {
+		worker->ret = confine_thread(worker->files);
+		sem_post(&worker->done);
+		await(&worker->ordered);
+	}
+	return worker->order == ORDER_SERVE;
+}
+
 static void *run(void *opaque)
 {
 	struct worker *worker = opaque;
 	uint64_t one = 1;
-	int ret = open_all(worker);
+	int ret;
+
+	if (worker->options.restricts)
+		confine_prepare();
+	ret = open_all(worker);
 
 	worker->ret = ret;
-	sem_post(&worker->started);
-	if (!ret)
+	sem_post(&worker->done);
+	if (!ret && obey(worker)) {
 		ret = serve(worker);
-	if (!ret)
-		settle(worker);
+		if (!ret)
+			settle(worker);
+	}
 	run_jobs(take_jobs(worker, true), NULL);
 	while (worker->nr_served)
 		served_close(worker->served[--worker->nr_served]);
@@ -217,6 +267,15 @@ static void *run(void *opaque)
 	if (write(worker->options.done_fd, &one, sizeof(one)) < 0)
 		log_error("a worker's end can't be told: %s", strerror(errno));
 	return (void *)(intptr_t)ret;
+}
+
+static void free_worker(struct worker *worker)
+{
+	sem_destroy(&worker->done);
+	sem_destroy(&worker->ordered);
+	pthread_mutex_destroy(&worker->lock);
+	free(worker->served);
+	free(worker);
 }
 
 int worker_start(const struct worker_options *options, struct worker **out)
@@ -234,18 +293,15 @@ int worker_start(const struct worker_options *options, struct worker **out)
 	worker->served = served;
 	worker->job_fd = -1;
 	pthread_mutex_init(&worker->lock, NULL);
-	sem_init(&worker->started, 0, 0);
+	sem_init(&worker->done, 0, 0);
+	sem_init(&worker->ordered, 0, 0);
 	ret = -pthread_create(&worker->thread, NULL, run, worker);
 	if (ret) {
 		log_error("a thread can't be started: %s", strerror(-ret));
-		sem_destroy(&worker->started);
-		pthread_mutex_destroy(&worker->lock);
-		free(served);
-		free(worker);
+		free_worker(worker);
 		return ret;
 	}
-	while (sem_wait(&worker->started) && errno == EINTR)
-		;
+	await(&worker->done);
 	ret = worker->ret;
 	if (ret)
 		worker_join(worker);
@@ -254,14 +310,33 @@ int worker_start(const struct worker_options *options, struct worker **out)
 	return ret;
 }
 
+static void order(struct worker *worker, enum order what)
+{
+	worker->order = what;
+	sem_post(&worker->ordered);
+}
+
+int worker_confine(struct worker *worker, int files)
+{
+	worker->files = files;
+	order(worker, ORDER_CONFINE);
+	await(&worker->done);
+	return worker->ret;
+}
+
+void worker_release(struct worker *worker)
+{
+	worker->is_serving = true;
+	order(worker, ORDER_SERVE);
+}
+
 int worker_join(struct worker *worker)
 {
 	void *ret;
 
+	if (!worker->is_serving)
+		order(worker, ORDER_END);
 	pthread_join(worker->thread, &ret);
-	sem_destroy(&worker->started);
-	pthread_mutex_destroy(&worker->lock);
-	free(worker->served);
-	free(worker);
+	free_worker(worker);
 	return (int)(intptr_t)ret;
 }

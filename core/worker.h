@@ -18,6 +18,7 @@ struct worker_options {
 	int stop_fd; /* readable: end. Borrowed */
 	int done_fd; /* an eventfd to which 1 is added when the worker has ended. Borrowed */
 	struct observe *observe; /* of all workers; NULL: nobody looks on, and posts no jobs */
+	bool restricts; /* its ring is to do nothing but what this server and these devices need */
 };
 
 /* Something to be done on a worker's thread. */
@@ -28,10 +29,16 @@ struct worker_job {
 };
 
 /*
- * Starts the thread and waits until its devices are there. *out is to be given to worker_join(). -errno of the ring, the
+ * Starts the thread and waits until its devices are there; they have no clients yet. *out is to be given to worker_join(). -errno of the ring, the
  * thread or a device, said to the log.
  */
 int worker_start(const struct worker_options *options, struct worker **out);
+
+/* Confines its thread, which waits to be told so: see confine_thread(). -errno, said to the log. */
+int worker_confine(struct worker *worker, int files);
+
+/* Lets it serve. What it was not told to by the time of worker_join() it never does. */
+void worker_release(struct worker *worker);
 
 /* Has the job run there between two turns of its ring. From any thread; does not wait. */
 void worker_post(struct worker *worker, struct worker_job *job);

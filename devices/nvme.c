@@ -479,6 +479,7 @@ FP_DEVICE(nvme) = {
 		.nr_spans = 1,
 	},
 	.irqs = { [FP_INTX] = 1 },
+	.needs = FP_NEEDS_FILES,
 	.configure = configure,
 	.open = open_nvme,
 	.reset = reset,

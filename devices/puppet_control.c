@@ -269,7 +269,7 @@ static int start(struct puppet_control *control)
 		return -errno;
 	control->watch.ready = ready;
 	fp_watch_start(control->dev, &control->watch, control->epoll);
-	return 0;
+	return fp_allow_path(control->dev, control->path, FP_PATH_REMOVE);
 }
 
 int puppet_control_open(struct fp_device *dev, const char *path, struct puppet_control **out)

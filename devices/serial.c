@@ -261,6 +261,7 @@ FP_DEVICE(serial) = {
 	.summary = "a 16550 serial port at a terminal or socket",
 	.state_bytes = sizeof(struct serial),
 	.keys = keys,
+	TERMINAL_NEEDS,
 	.pci = { .vendor = 0x1b36, .device = 0x0002, .class_code = 0x070002, .revision = 1 },
 	.regions[FP_BAR0] = { .size = NR_REGISTERS,
 			      .flags = FP_REGION_IO,

@@ -4,7 +4,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 /* ---- who is there ---- */
@@ -159,6 +161,9 @@ void terminal_put(struct terminal *terminal, const void *bytes, size_t len)
 
 /* ---- life ---- */
 
+/* A terminal of stdio's gets its modes back in close(). */
+const struct fp_call terminal_calls[] = { FP_IOCTL(TCSETS) };
+
 static void make_raw(int fd, struct termios *before)
 {
 	struct termios raw;
@@ -190,6 +195,8 @@ static int open_pty(struct fp_device *dev, struct terminal *terminal)
 			fp_error(dev, "link=%s: %s", terminal->link, strerror(errno));
 			return -errno;
 		}
+		if (fp_allow_path(dev, terminal->link, FP_PATH_REMOVE))
+			return -ENOMEM;
 	}
 	fp_note(dev, "its terminal is %s", name);
 	return 0;
@@ -215,12 +222,11 @@ static int open_stdio(struct fp_device *dev, struct terminal *terminal)
 
 static int open_socket(struct fp_device *dev, struct terminal *terminal)
 {
-	(void)dev;
 	terminal->listen_fd = fp_listen(terminal->to);
 	if (terminal->listen_fd < 0)
 		return terminal->listen_fd;
 	await_client(terminal);
-	return 0;
+	return fp_allow_path(dev, terminal->to, FP_PATH_REMOVE);
 }
 
 static const struct {

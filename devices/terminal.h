@@ -59,6 +59,13 @@ struct terminal {
 			"a symbolic link to the terminal, made anew" \
 	}
 
+/* What its device has to declare. */
+#define TERMINAL_NEEDS                                    \
+	.needs = FP_NEEDS_FILES, .calls = terminal_calls, \
+	.nr_calls = sizeof(terminal_calls) / sizeof(*terminal_calls)
+
+extern const struct fp_call terminal_calls[1];
+
 /* Starts to read. -errno, said to the log. */
 int terminal_open(struct terminal *terminal, struct fp_device *dev);
 

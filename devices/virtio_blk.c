@@ -354,6 +354,7 @@ FP_DEVICE(virtio_blk) = {
 	.summary = "a file or block device as a disk",
 	.state_bytes = sizeof(struct blk),
 	.keys = keys,
+	.needs = FP_NEEDS_FILES,
 	.configure = configure,
 	.open = open_blk,
 	.reset = virtio_on_reset,

@@ -148,6 +148,7 @@ FP_DEVICE(virtio_console) = {
 	.summary = "a console at a terminal or socket",
 	.state_bytes = sizeof(struct console),
 	.keys = keys,
+	TERMINAL_NEEDS,
 	.configure = configure,
 	.open = open_console,
 	.reset = virtio_on_reset,

@@ -5,7 +5,9 @@
 #include <linux/virtio_ids.h>
 #include <linux/virtio_net.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/random.h>
+#include <sys/syscall.h>
 
 #include "netlink.h"
 #include "tap.h"
@@ -539,11 +541,20 @@ static const struct fp_key keys[] = {
 	{ 0 },
 };
 
+/* Of a TAP, when a driver starts; the interface itself is set up by then. */
+static const struct fp_call calls[] = {
+	FP_IOCTL(TUNSETOFFLOAD),
+	FP_IOCTL(TUNSETQUEUE),
+};
+
 FP_DEVICE(virtio_net) = {
 	.name = "virtio-net",
 	.summary = "a network card at a TAP",
 	.state_bytes = sizeof(struct net),
 	.keys = keys,
+	.needs = FP_NEEDS_FILES,
+	.calls = calls,
+	.nr_calls = sizeof(calls) / sizeof(*calls),
 	.configure = configure,
 	.open = open_net,
 	.reset = virtio_on_reset,

@@ -172,6 +172,7 @@ FP_DEVICE(scribe) = {
 	.summary = "reads and writes a file",
 	.state_bytes = sizeof(struct scribe),
 	.keys = keys,
+	.needs = FP_NEEDS_FILES,
 	.pci = { .vendor = TESTDEV_VENDOR, .device = TESTDEV_DEVICE, .msix_bar = FP_BAR2 },
 	.irqs = { [FP_MSIX] = 1 },
 	.regions[FP_BAR0] = { .size = 0x2000, .access = scribe_access },

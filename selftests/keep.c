@@ -20,6 +20,7 @@
 #include "fastpath.h"
 #include "kselftest_harness.h"
 #include "lib/peer.h"
+#include "lib/program.h"
 #include "log.h"
 #include "testdev.h"
 
@@ -29,7 +30,8 @@
 #define A_WHILE_NS 100000000
 
 struct slow {
-	const char *begun; /* a file that is made when it begins */
+	const char *begun; /* a file to which it adds a byte when it begins */
+	int begun_fd;
 	uint64_t value;
 	uint64_t coming;
 	struct fp_access *deferred;
@@ -54,11 +56,20 @@ static int slow_access(struct fp_device *dev, struct fp_access *access)
 		slow->timer.expired = slow_expired;
 		slow->deferred = fp_defer(dev, access);
 		fp_timer_start(dev, &slow->timer, A_WHILE_NS);
-		close(open(slow->begun, O_WRONLY | O_CREAT, 0600));
+		if (ftruncate(slow->begun_fd, 1))
+			return -errno;
 		return FP_LATER;
 	}
 	fp_access_memory(access, 0, &slow->value, sizeof(slow->value));
 	return 0;
+}
+
+static int slow_open(struct fp_device *dev)
+{
+	struct slow *slow = fp_state(dev);
+
+	slow->begun_fd = slow->begun ? open(slow->begun, O_WRONLY | O_CREAT, 0600) : -1;
+	return slow->begun && slow->begun_fd < 0 ? -errno : 0;
 }
 
 static int slow_save(struct fp_device *dev, struct fp_stream *to)
@@ -92,6 +103,7 @@ FP_DEVICE(slow) = {
 	.keys = keys,
 	.pci = { .vendor = 0x1b36, .device = 0x0005, .class_code = 0x00ff00 },
 	.regions[FP_BAR0] = { .size = 4096, .access = slow_access },
+	.open = slow_open,
 	.save = slow_save,
 	.load = slow_load,
 	.close = slow_close,
@@ -143,7 +155,12 @@ FIXTURE_TEARDOWN(place)
 static pid_t start(FIXTURE_DATA(place) * self, const char *class_)
 {
 	char device[160];
-	const char *argv[] = { "keep", "--device", device, "--state", self->state, NULL };
+	const char *argv[] = {
+		"keep",	     "--device",
+		device,	     "--state",
+		self->state, program_without_sandbox() ? "--sandbox=off" : "--sandbox=on",
+		NULL
+	};
 	pid_t pid = fork();
 
 	if (pid)
@@ -152,7 +169,7 @@ static pid_t start(FIXTURE_DATA(place) * self, const char *class_)
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || dup2(self->log, STDERR_FILENO) < 0)
 		_exit(125);
 	log_set_level(LOG_WARN);
-	exit(fp_main(5, (char **)argv));
+	exit(fp_main(6, (char **)argv));
 }
 
 /* Its exit status, or -N when signal N ended it. */
@@ -216,6 +233,16 @@ static void await_file(const char *path)
 	int64_t deadline = 0;
 
 	while (!exists(path))
+		if (!peer_time_left(&deadline))
+			abort();
+}
+
+static void await_byte(const char *path)
+{
+	struct stat st = { 0 };
+	int64_t deadline = 0;
+
+	while (stat(path, &st) || !st.st_size)
 		if (!peer_time_left(&deadline))
 			abort();
 }
@@ -288,7 +315,7 @@ TEST_F(place, a_server_that_is_stopped_ends_what_its_devices_have_begun_and_keep
 	client = connect_to(self->socket);
 	ASSERT_EQ(0, fpc_region_post(client, FP_BAR0, SLOWLY, &value, sizeof(value)));
 	ASSERT_EQ(0, fpc_turn(client, 0));
-	await_file(begun);
+	await_byte(begun);
 	fpc_close(client);
 	EXPECT_EQ(0, end(pid, SIGTERM));
 	unlink(begun);

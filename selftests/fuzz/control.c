@@ -134,6 +134,7 @@ static void build_words(struct words *words, uint8_t flags)
 	char word[128];
 
 	add(words, "fastpathd");
+	add(words, "--sandbox=off"); /* all of this process would be in it, for good */
 	for (unsigned int i = 0; i < NR_DEVICES; i++) {
 		snprintf(word, sizeof(word), "--device=fuzzdev,name=fuzz%u,socket=%s%s", i,
 			 i && flags & CONTROL_TCP ? "tcp:0" : device_paths[i],

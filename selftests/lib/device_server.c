@@ -11,6 +11,7 @@
 
 #include "fastpath-client.h"
 #include "fastpath.h"
+#include "program.h"
 #include "socket.h"
 
 #define TIMEOUT_MS 10000
@@ -18,14 +19,16 @@
 static void __attribute__((noreturn)) serve(const char *device, const char *path)
 {
 	char option[1024];
-	char *argv[] = { (char *)"fastpathd", (char *)"--device", option, NULL };
+	char *argv[] = { (char *)"fastpathd", (char *)"--device", option,
+			 (char *)(program_without_sandbox() ? "--sandbox=off" : "--sandbox=on"),
+			 NULL };
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	/* What it complains of is what these tests do wrong to it. */
 	if (!getenv("FASTPATH_TEST_LOG") && !freopen("/dev/null", "w", stderr))
 		abort();
 	snprintf(option, sizeof(option), "%s,socket=%s", device, path);
-	_exit(fp_main(3, argv));
+	_exit(fp_main(4, argv));
 }
 
 /* Until it listens, for ten seconds at most. */

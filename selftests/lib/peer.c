@@ -314,8 +314,8 @@ struct peer *peer_start(const char *device, unsigned int how)
 	struct peer *peer = calloc(1, sizeof(*peer));
 	char name[] = "fastpathd", option[] = "--device", device_arg[256], last_arg[256];
 	char control[] = "--control", trace[] = "--trace", workers[] = "--workers=2";
-	char more_arg[64];
-	char *argv[12] = { name, option, device_arg };
+	char more_arg[64], no_sandbox[] = "--sandbox=off";
+	char *argv[14] = { name, option, device_arg };
 	int argc = 3;
 	CLEANUP_CLOSE int theirs = -1;
 
@@ -347,6 +347,8 @@ struct peer *peer_start(const char *device, unsigned int how)
 		argv[argc++] = trace;
 		argv[argc++] = peer->trace_path;
 	}
+	if (program_without_sandbox())
+		argv[argc++] = no_sandbox;
 	if (more_option) {
 		snprintf(more_arg, sizeof(more_arg), "%s", more_option);
 		argv[argc++] = more_arg;

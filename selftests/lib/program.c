@@ -99,7 +99,8 @@ become(const char *path, const char *const *args, const int *pipes, bool no_dev)
 	int nr = 1;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (program_without_sandbox() && !strcmp(strrchr(path, '/'), "/fastpath-vmm"))
+	if (program_without_sandbox() && (!strcmp(strrchr(path, '/'), "/fastpath-vmm") ||
+					  !strcmp(strrchr(path, '/'), "/fastpathd")))
 		argv[nr++] = "--sandbox=off";
 	for (int i = 0; i < PROGRAM_MAX_ARGS && args[i]; i++)
 		argv[nr++] = args[i];

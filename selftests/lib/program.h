@@ -19,7 +19,7 @@ struct program {
 	char complained[16384]; /* to stderr */
 };
 
-/* The sanitizers do at a program's end what no sandbox allows: fastpath-vmm runs without one then. */
+/* The sanitizers do at a program's end what no sandbox allows: fastpath-vmm and fastpathd run without one then. */
 bool program_without_sandbox(void);
 
 /* Where `name` ("fastpath-vmm", "payload/hello.bin") was built, valid until the next call. */

@@ -102,6 +102,15 @@ static void span_read(struct actor *actor, unsigned int span, uint32_t at, uint3
 	compare("ioregionfd", &piece, bytes);
 }
 
+/* What was posted by message has been done: there is no order between that and another road. */
+static void settle_posts(struct actor *actor)
+{
+	uint32_t magic;
+
+	actor_must(fpc_region_read(actor->attached.client, FP_BAR2, 0, &magic, sizeof(magic)),
+		   "REGION_READ");
+}
+
 /* Runs of accesses: writes of the second span are posted, and a read ends each run. */
 void step_span(struct actor *actor)
 {
@@ -111,6 +120,7 @@ void step_span(struct actor *actor)
 	uint32_t len = 1, at = 0;
 
 	soak_step("ioregionfd: %u accesses of span %u", nr, span);
+	settle_posts(actor);
 	while (nr--) {
 		len = 1u << chance_below(&actor->chance, 4);
 		at = chance_below(&actor->chance, TESTDEV_POSTED - TESTDEV_SCRATCH - len + 1);
