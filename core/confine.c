@@ -89,14 +89,30 @@ static int failed(const char *what, int err)
 	return -err;
 }
 
+/* A bit for each capability that is not dropped. */
+static uint32_t kept[_LINUX_CAPABILITY_U32S_3];
+
+void confine_keep(unsigned int capability)
+{
+	if (cap_valid(capability))
+		kept[CAP_TO_INDEX(capability)] |= CAP_TO_MASK(capability);
+}
+
 static int drop_capabilities(void)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
-	const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = { 0 };
+	struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
 
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
 		return failed("PR_SET_NO_NEW_PRIVS", errno);
-	return syscall(SYS_capset, &header, none) ? failed("capset", errno) : 0;
+	if (syscall(SYS_capget, &header, sets))
+		return failed("capget", errno);
+	for (size_t i = 0; i < _LINUX_CAPABILITY_U32S_3; i++)
+		sets[i] = (struct __user_cap_data_struct){
+			.effective = sets[i].effective & kept[i],
+			.permitted = sets[i].permitted & kept[i],
+		};
+	return syscall(SYS_capset, &header, sets) ? failed("capset", errno) : 0;
 }
 
 /* A set of rules that has none forbids what it handles. No Landlock is no error. */

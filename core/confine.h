@@ -3,7 +3,7 @@
  * confine: what a process may no longer do, once it is set up and before it hears from anybody it
  * does not trust. For good, and for all of its threads.
  *
- * It keeps no capability and gets no new privilege; it makes only those system calls that its list
+ * It keeps no capability but those of confine_keep() and gets no new privilege; it makes only those system calls that its list
  * has (seccomp_load(3)), and opens no file, not by io_uring either, where the kernel has Landlock.
  */
 #ifndef FASTPATH_CONFINE_H
@@ -53,6 +53,9 @@ int confine_files_add(int files, const char *path, unsigned int what);
  * /proc/sys/vm/overcommit_memory, for all of them. Later that would look like something else.
  */
 void confine_prepare(void);
+
+/* A capability (CAP_*) that whoever has it is not to lose. Before any thread is confined. */
+void confine_keep(unsigned int capability);
 
 /* The capabilities and the files of the calling thread, and of those that it starts from now on. */
 int confine_thread(int files);

@@ -119,6 +119,12 @@ int fp_allow_path(struct fp_device *dev, const char *path, unsigned int what)
 	return 0;
 }
 
+void fp_keep_capability(struct fp_device *dev, unsigned int capability)
+{
+	if (capability < 64)
+		dev->capabilities |= 1ull << capability;
+}
+
 static void free_memory(struct fp_device *dev)
 {
 	while (dev->memory) {

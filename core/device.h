@@ -69,6 +69,7 @@ struct fp_device {
 	uint8_t *msix_table;
 	struct device_memory *memory; /* of fp_alloc() */
 	struct device_path *paths;    /* of fp_allow_path() */
+	uint64_t capabilities;	      /* of fp_keep_capability(), a bit each */
 	struct caps caps;	      /* what its client is told */
 	struct migration migration;
 	struct stats stats;

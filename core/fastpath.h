@@ -459,6 +459,12 @@ enum {
  */
 FP_PUBLIC int fp_allow_path(struct fp_device *dev, const char *path, unsigned int what);
 
+/*
+ * To be called in open(): the process is not to lose that capability (CAP_*), if it has it, as the
+ * device uses it in close(). Every device of the process has it then.
+ */
+FP_PUBLIC void fp_keep_capability(struct fp_device *dev, unsigned int capability);
+
 /* A timer, embedded in the device's state. */
 struct fp_timer {
 	void (*expired)(struct fp_device *dev, struct fp_timer *timer);

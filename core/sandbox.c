@@ -252,6 +252,9 @@ int sandbox_allow_device(struct sandbox *sandbox, const struct fp_device *dev)
 	const struct fp_class *class_ = dev->class_;
 	int ret = 0;
 
+	for (unsigned int i = 0; i < 64; i++)
+		if (dev->capabilities & 1ull << i)
+			confine_keep(i);
 	for (size_t i = 0; i < class_->nr_calls && !ret; i++)
 		ret = allow_call(sandbox, &class_->calls[i]);
 	for (const struct device_path *path = dev->paths; path && !ret; path = path->next)

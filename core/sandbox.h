@@ -13,7 +13,7 @@ struct sandbox;
 int sandbox_open(struct sandbox **out);
 void sandbox_close(struct sandbox *sandbox);
 
-/* Adds what the device's class has in `calls`, and its paths. -errno, said to the log. */
+/* Adds what the device's class has in `calls`, its paths and its capabilities. -errno, said to the log. */
 int sandbox_allow_device(struct sandbox *sandbox, const struct fp_device *dev);
 
 /* Adds a path, for FP_PATH_*. -errno, said to the log. */

@@ -2,6 +2,7 @@
 #include "netlink.h"
 
 #include <errno.h>
+#include <linux/capability.h>
 #include <linux/if.h>
 #include <linux/rtnetlink.h>
 #include <netlink/msg.h>
@@ -273,6 +274,8 @@ int netlink_open(struct netlink *netlink, struct fp_device *dev, const struct ne
 		netlink_close(netlink);
 	else
 		look(netlink);
+	if (!ret && (netlink->made_bridge || netlink->address_at))
+		fp_keep_capability(dev, CAP_NET_ADMIN); /* to take back what was made */
 	return ret;
 }
 
