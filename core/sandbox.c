@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <json-c/json.h>
 #include <linux/io_uring.h>
 #include <stdio.h>
 #include <string.h>
@@ -162,6 +163,16 @@ static int allow_own_signals(struct sandbox *sandbox)
 	return allow(sandbox, rules, 2);
 }
 
+/* What libraries open when they are first asked: for the times of a trace, and for json-c's hashes. */
+static void open_libraries_files(void)
+{
+	struct json_object *object = json_object_new_object();
+
+	tzset();
+	json_object_object_add(object, "seed", NULL);
+	json_object_put(object);
+}
+
 int sandbox_open(struct sandbox **out)
 {
 	struct sandbox *sandbox = calloc(1, sizeof(*sandbox));
@@ -169,7 +180,7 @@ int sandbox_open(struct sandbox **out)
 
 	if (!sandbox)
 		return -ENOMEM;
-	tzset(); /* a trace has times, and the C library would look for a file when it writes the first */
+	open_libraries_files();
 	sandbox->files = confine_files();
 	ret = allow(sandbox, base, NR_BASE);
 	if (!ret)
