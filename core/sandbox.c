@@ -134,6 +134,12 @@ struct sandbox {
 	int files;
 };
 
+static bool is_same(const struct confine_rule *a, const struct confine_rule *b)
+{
+	return a->call == b->call && a->refusal == b->refusal && a->arg == b->arg &&
+	       a->mask == b->mask && a->value == b->value;
+}
+
 static int allow(struct sandbox *sandbox, const struct confine_rule *rules, size_t nr)
 {
 	struct confine_rule *grown = reallocarray(sandbox->rules, sandbox->nr + nr, sizeof(*grown));
@@ -144,7 +150,7 @@ static int allow(struct sandbox *sandbox, const struct confine_rule *rules, size
 	for (size_t i = 0; i < nr; i++) {
 		size_t at = 0;
 
-		while (at < sandbox->nr && memcmp(&grown[at], &rules[i], sizeof(*rules)))
+		while (at < sandbox->nr && !is_same(&grown[at], &rules[i]))
 			at++;
 		grown[at] = rules[i];
 		sandbox->nr += at == sandbox->nr;

@@ -42,7 +42,7 @@ unsigned int cpuid_address_bits(const struct vm *vm)
 {
 	CLEANUP_FREE struct kvm_cpuid2 *cpuid = NULL;
 
-	if (cpuid_supported(vm, &cpuid))
+	if (cpuid_supported(vm, &cpuid) || !cpuid)
 		return 0;
 	for (uint32_t i = 0; i < cpuid->nent; i++)
 		if (cpuid->entries[i].function == LEAF_ADDRESSES)
