@@ -398,7 +398,7 @@ SOAK_ARGS ?= --seconds $(shell awk 'BEGIN { print int(3600 * $(HOURS)) }')
 
 soak: ## random clients, roads, resets, kills, moves against a model: HOURS=1, SAN=address,undefined
 	$(Q)$(MAKE) --no-print-directory B=$B $B/fastpathd $B/selftests/soak
-	$(Q)FASTPATH_BUILD=$(abspath $B) $B/selftests/soak $(SOAK_ARGS)
+	$(Q)FASTPATH_BUILD=$(abspath $B) SAN=$(SAN) $B/selftests/soak $(SOAK_ARGS)
 
 # With a page of it, but for what has none, or has it elsewhere. Its status is the benchmark's.
 BENCH_PAGE := $(if $(filter compare report --help --version --html --html=%,$(BENCH_ARGS)),,$B/bench.html)
