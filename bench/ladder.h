@@ -20,6 +20,6 @@ struct ladder {
 struct json_object *ladder_json(const struct ladder *ladder);
 
 /* What it says, a sentence a line. Of a struct ladder. */
-int ladder_findings(const void *ladder, FILE *to);
+int ladder_findings(const void *opaque, FILE *to);
 
 #endif

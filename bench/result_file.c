@@ -185,7 +185,7 @@ int result_put_findings(struct json_object *root, result_print_fn *print, const 
 
 	if (to && fclose(to) && !ret)
 		ret = -ENOMEM;
-	for (char *line = text, *at = text; !ret && (line = strsep(&at, "\n"));)
+	for (char *line, *at = text; !ret && (line = strsep(&at, "\n"));)
 		if (*line)
 			json_object_array_add(list, json_object_new_string(line));
 	json_object_object_add(root, "findings", list);

@@ -85,7 +85,7 @@ int tap_open(struct tap *tap, struct fp_device *dev, const char *name, unsigned 
 		fp_error(dev, "tap=%s: the name has to have 1 to 15 characters", name);
 		return -EINVAL;
 	}
-	strcpy(tap->name, name);
+	memcpy(tap->name, name, strlen(name) + 1);
 	while (tap->nr < nr && !ret)
 		ret = open_queue(tap, dev, nr == 1);
 	if (!ret)

@@ -76,14 +76,14 @@ uint64_t nvmed_alloc(struct nvmed *driver, size_t bytes);
 void *nvmed_at(struct nvmed *driver, uint64_t iova);
 
 /* Puts a command into a queue and tells the device: its id. */
-uint16_t nvmed_submit(struct nvmed *driver, unsigned int queue, struct nvme_sqe sqe);
+uint16_t nvmed_submit(struct nvmed *driver, unsigned int id, struct nvme_sqe sqe);
 
 /* Takes a completion, if there is any, or waits for an interrupt and takes it. */
 bool nvmed_take(struct nvmed *driver, unsigned int queue, struct nvme_cqe *cqe);
-struct nvme_cqe nvmed_await(struct nvmed *driver, unsigned int queue);
+struct nvme_cqe nvmed_await(struct nvmed *driver, unsigned int id);
 
 /* Both: the status without its phase and without "do not retry". */
-uint16_t nvmed_do(struct nvmed *driver, unsigned int queue, struct nvme_sqe sqe, uint32_t *result);
+uint16_t nvmed_do(struct nvmed *driver, unsigned int id, struct nvme_sqe sqe, uint32_t *result);
 
 /* Creates I/O queue `id`, both halves. */
 void nvmed_create(struct nvmed *driver, unsigned int id);
