@@ -5,11 +5,13 @@
  * GPL-2.0-only, because it includes the kernel's kselftest harness.
  */
 #include <dirent.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "fastpath.h"
 #include "kselftest_harness.h"
 #include "lib/peer.h"
 #include "lib/program.h"
@@ -61,6 +63,34 @@ TEST(all_threads_have_a_filter_no_capability_and_no_new_privileges)
 	EXPECT_TRUE(all_say(peer, "\nCapPrm:\t0000000000000000\n"));
 	EXPECT_TRUE(all_say(peer, "\nCapEff:\t0000000000000000\n"));
 	EXPECT_STREQ("", peer_log(peer));
+	peer_stop(peer);
+}
+
+static int keep(struct fp_device *dev)
+{
+	fp_keep_capability(dev, CAP_NET_BIND_SERVICE);
+	return 0;
+}
+
+FP_DEVICE(keeper) = {
+	.name = "keeper",
+	.summary = "keeps a capability",
+	.pci = { .vendor = 0x1b36, .device = 0x0005, .class_code = 0x00ff00 },
+	.open = keep,
+};
+
+TEST(a_capability_that_a_device_asks_to_keep_is_kept_and_no_other)
+{
+	struct peer *peer;
+
+	if (program_without_sandbox())
+		SKIP(return, "no sandbox where a sanitizer looks on");
+	if (geteuid())
+		SKIP(return, "only root has capabilities");
+	peer = peer_open("keeper", WORKERS | PEER_OWN_CLASSES);
+	EXPECT_TRUE(all_say(peer, "\nCapInh:\t0000000000000000\n"));
+	EXPECT_TRUE(all_say(peer, "\nCapPrm:\t0000000000000400\n"));
+	EXPECT_TRUE(all_say(peer, "\nCapEff:\t0000000000000400\n"));
 	peer_stop(peer);
 }
 
