@@ -29,6 +29,22 @@ struct confine_rule {
 	uint64_t value;
 };
 
+/* Rows of a list of rules; <sys/syscall.h> has the names. */
+#define ALLOW(name)                \
+	{                          \
+		.call = SYS_##name \
+	}
+#define ALLOW_IF(name, n, bits, wanted)                                           \
+	{                                                                         \
+		.call = SYS_##name, .arg = (n), .mask = (bits), .value = (wanted) \
+	}
+#define REFUSE(name, error)                            \
+	{                                              \
+		.call = SYS_##name, .refusal = (error) \
+	}
+#define ALL 0xffffffffu
+#define FCNTL(command) ALLOW_IF(fcntl, 1, ALL, command)
+
 /*
  * Confines this process to `nr` rules. The first one's call is looked for first. Any other system call fails with EPERM, and the log has one
  * line for each kind; a thread that blocks SIGSYS is killed by it. To be called while there is one

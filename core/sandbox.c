@@ -17,22 +17,6 @@
 #include "device.h"
 #include "log.h"
 
-#define ALLOW(name)                \
-	{                          \
-		.call = SYS_##name \
-	}
-#define ALLOW_IF(name, n, bits, wanted)                                           \
-	{                                                                         \
-		.call = SYS_##name, .arg = (n), .mask = (bits), .value = (wanted) \
-	}
-#define REFUSE(name, error)                            \
-	{                                              \
-		.call = SYS_##name, .refusal = (error) \
-	}
-#define ALL 0xffffffffu
-
-#define FCNTL(command) ALLOW_IF(fcntl, 1, ALL, command)
-
 /* No file's name, no new socket but pairs, no new ring, no thread, no process, no code. */
 static const struct confine_rule base[] = {
 	/* the rings of the workers; what they may be asked is ring_restrict's */

@@ -17,23 +17,8 @@
 #include "confine.h"
 #include "ioregion_abi.h"
 
-#define ALLOW(name)                \
-	{                          \
-		.call = SYS_##name \
-	}
-#define ALLOW_IF(name, n, bits, wanted)                                           \
-	{                                                                         \
-		.call = SYS_##name, .arg = (n), .mask = (bits), .value = (wanted) \
-	}
-#define REFUSE(name, error)                            \
-	{                                              \
-		.call = SYS_##name, .refusal = (error) \
-	}
-#define ALL 0xffffffffu
-
 #define IOCTL(request) ALLOW_IF(ioctl, 1, ALL, (uint32_t)(request))
 #define FAMILY(family) ALLOW_IF(socket, 0, ALL, family)
-#define FCNTL(command) ALLOW_IF(fcntl, 1, ALL, command)
 
 static const struct confine_rule rules[] = {
 	/* the guest: its vCPUs, its memory, its interrupts, and why it died */
